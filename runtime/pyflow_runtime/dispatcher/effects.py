@@ -1,0 +1,113 @@
+"""What comes out of the control plane: effects for the shell to perform, in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from pyflow_yarn.errors import FailureInfo
+from pyflow_yarn.graph.job_graph import JobGraph
+
+from pyflow_runtime.coordinator.messages import ToCoordinatorMessage
+from pyflow_runtime.executiongraph.states import JobStatus
+from pyflow_runtime.taskexecutor.messages import JobEnvironment, ToTaskManagerMessage
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all effects."""
+
+
+class SendToTaskManager(Effect):
+    """On the session of that incarnation; dropped silently if it has gone."""
+
+    task_manager_id: str
+    incarnation: str
+    message: ToTaskManagerMessage
+
+
+class CloseTaskManager(Effect):
+    """Close the session of that incarnation (declared lost, refused); the driver may end its process."""
+
+    task_manager_id: str
+    incarnation: str
+    reason: str
+
+
+class RequestTaskManagers(Effect):
+    """The wish for more resources, as a level: ``missing_slots`` wanted beyond what is registered (0 withdraws the wish)."""
+
+    missing_slots: int
+
+
+class ReleaseTaskManager(Effect):
+    """That TaskManager has been idle for ``resourcemanager.taskmanager-timeout``; the driver decides."""
+
+    task_manager_id: str
+
+
+class SetTimer(Effect):
+    """``TimerFired(key)`` at ``at`` (epoch milliseconds); replaces a timer of the same key."""
+
+    key: str
+    at: int
+
+
+class CancelTimer(Effect):
+    key: str
+
+
+class PersistJob(Effect):
+    """Write the graph under this leader epoch, then feed ``JobPersisted`` or ``StorageFailed``."""
+
+    graph: JobGraph
+    epoch: int
+
+
+class PersistResult(Effect):
+    """Record the terminal state (the graph goes), then feed ``ResultPersisted`` or ``StorageFailed``."""
+
+    job_id: str
+    status: JobStatus
+    failure: FailureInfo | None
+    epoch: int
+
+
+class StartCoordinator(Effect):
+    """Start a coordinator process for the job."""
+
+    job_id: str
+    incarnation: int
+    environment: JobEnvironment
+
+
+class SendToCoordinator(Effect):
+    """In order, kept until the process is connected; dropped if that incarnation is gone."""
+
+    job_id: str
+    incarnation: int
+    message: ToCoordinatorMessage
+
+
+class StopCoordinator(Effect):
+    """It was told to end (``EndCoordination`` comes before): wait 5 s, then kill."""
+
+    job_id: str
+    incarnation: int
+
+
+class Reply(Effect):
+    """Answer to the event with that request id: ``error`` is an exception of ``pyflow_yarn.errors``, else ``result``."""
+
+    request_id: str
+    result: Any = None
+    error: Any = None
+
+
+class JobTerminated(Effect):
+    """The job is globally terminal, and that is durable. Its blobs and its coordinator may go; waiters wake."""
+
+    job_id: str
+
+
+class TerminateCluster(Effect):
+    """Everything has ended; the process may exit."""

@@ -1,0 +1,124 @@
+"""What goes into the control plane: ``ControlPlane.handle(event, now) -> list[Effect]``; ``now`` is epoch milliseconds (int)."""
+
+from __future__ import annotations
+
+import msgspec
+from pyflow_yarn.errors import FailureInfo
+from pyflow_yarn.graph.job_graph import JobGraph
+
+from pyflow_runtime.coordinator.messages import FromCoordinatorMessage
+from pyflow_runtime.taskexecutor.messages import FromTaskManagerMessage
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all events."""
+
+
+class LeadershipGranted(Event):
+    """First event of a machine's life: the epoch (already durable) and what the JobStore holds.
+
+    ``jobs``: graphs not yet terminal; they are started again from the beginning (from their latest checkpoint once there are any).
+    ``ended``: ids of jobs with a recorded result: they never run again, whoever submits them.
+    """
+
+    epoch: int
+    jobs: list[JobGraph]
+    ended: list[str] = []
+
+
+class LeadershipRevoked(Event):
+    """Another leader may act: every job is SUSPENDED, nothing is written any more."""
+
+
+class SubmitJob(Event):
+    """Answered by ``Reply`` once the graph is durable. Submitting a known id again is answered the same way, and changes nothing."""
+
+    request_id: str
+    graph: JobGraph
+
+
+class CancelJob(Event):
+    """Answered by ``Reply``."""
+
+    request_id: str
+    job_id: str
+
+
+class JobPersisted(Event):
+    """The JobStore holds the graph now."""
+
+    job_id: str
+
+
+class ResultPersisted(Event):
+    """The JobStore holds the job's terminal state now; only then is it announced."""
+
+    job_id: str
+
+
+class StorageFailed(Event):
+    """The JobStore could not do what ``PersistJob`` or ``PersistResult`` asked."""
+
+    job_id: str
+    failure: FailureInfo
+
+
+class TaskManagerMessage(Event):
+    """A message on the session of that TaskManager incarnation."""
+
+    task_manager_id: str
+    incarnation: str
+    message: FromTaskManagerMessage
+
+
+class TaskManagerDisconnected(Event):
+    """Its session closed, or its process is known to be dead (``dead``): no need to wait for heartbeats."""
+
+    task_manager_id: str
+    incarnation: str
+    dead: bool
+    reason: str
+
+
+class CoordinatorMessage(Event):
+    """A message of the coordinator process that ``StartCoordinator`` with this ``incarnation`` started."""
+
+    job_id: str
+    incarnation: int
+    message: FromCoordinatorMessage
+
+
+class CoordinatorExited(Event):
+    """The coordinator process ended before it was told to."""
+
+    job_id: str
+    incarnation: int
+    failure: FailureInfo
+
+
+class CollectRequest(Event):
+    """A client wants results of a collect operator; answered by ``Reply`` with the answer's bytes."""
+
+    request_id: str
+    job_id: str
+    operator_id: str
+    payload: bytes
+
+
+class TimerFired(Event):
+    """A timer that ``SetTimer`` asked for."""
+
+    key: str
+
+
+class ResourcesUnavailable(Event):
+    """The driver cannot provide what ``RequestTaskManagers`` wanted; ``reason`` is a sentence; ``final``: it never will."""
+
+    reason: str
+    final: bool
+
+
+class ShutDown(Event):
+    """End the cluster: cancel what runs, then ``TerminateCluster``."""
+
+    request_id: str

@@ -1,0 +1,281 @@
+"""Messages between the JobManager and a TaskManager.
+
+Rules of the protocol, on which the simulation relies:
+
+- Every message to a TaskManager carries the leader ``epoch``; one with an older epoch than the highest
+  seen is ignored. Every message from a TaskManager is accompanied (by the RPC session) by its
+  ``(task_manager_id, incarnation)``; the JobManager ignores messages of any incarnation but the registered one.
+- Handling is idempotent: each message may arrive twice, late or never. What matters is repeated: heartbeats carry the
+  full report of slots and executions, and the JobManager re-sends (deploy, cancel, free) whatever the report contradicts.
+- A TaskManager repeats the terminal state of an attempt in its heartbeats until the JobManager acknowledged it (``AcknowledgeTerminal``).
+"""
+
+from __future__ import annotations
+
+import msgspec
+from pyflow_yarn.errors import FailureInfo
+from pyflow_yarn.graph.job_graph import Artifact, JobEdge, JobVertex
+
+from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
+from pyflow_runtime.executiongraph.states import ExecutionState
+
+
+class WorkerAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a slot worker takes data connections.
+
+    ``host_id`` is equal for processes of one machine (boot id and mount of the socket directory): then
+    ``unix_path`` (if not empty) can be used, else ``host``:``port`` by TCP or, if ``tls``, TLS.
+    """
+
+    worker_id: str
+    host: str
+    host_id: str
+    unix_path: str = ""
+    port: int = 0
+    tls: bool = False
+
+
+class ChannelTarget(msgspec.Struct, frozen=True):
+    """One consumer of an edge's data: a subtask of the target vertex, and its worker."""
+
+    subtask: int
+    attempt: int
+    address: WorkerAddress
+
+
+class OutputEdge(msgspec.Struct, frozen=True):
+    """An edge out of the deployed vertex with the consumers of this subtask, by subtask."""
+
+    edge: JobEdge
+    targets: list[ChannelTarget]
+
+
+class InputEdge(msgspec.Struct, frozen=True):
+    """An edge into the deployed vertex with the producers of this subtask: (subtask, attempt) pairs, by subtask."""
+
+    edge: JobEdge
+    producers: list[tuple[int, int]]
+
+
+class TaskDeployment(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a worker needs to run one subtask."""
+
+    attempt_id: ExecutionAttemptId
+    allocation_id: str
+    job_name: str
+    vertex: JobVertex
+    inputs: list[InputEdge]
+    outputs: list[OutputEdge]
+
+
+class JobEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """What all tasks of a job share: interpreter, artifacts, configuration."""
+
+    job_id: str
+    job_name: str
+    python_executable: str
+    artifacts: list[Artifact]
+    configuration: dict[str, str]
+    job_parameters: dict[str, str]
+
+
+class Hardware(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine of a TaskManager has, in cores and bytes."""
+
+    cpu_cores: int
+    physical_memory: int
+    free_memory: int
+    managed_memory: int
+
+
+class IoMetrics(msgspec.Struct, kw_only=True):
+    """Counters of one execution attempt since its start; times in milliseconds."""
+
+    read_bytes: int = 0
+    write_bytes: int = 0
+    read_records: int = 0
+    write_records: int = 0
+    idle_time: int = 0
+    backpressured_time: int = 0
+    busy_time: int = 0
+
+
+class Accumulator(msgspec.Struct, frozen=True, kw_only=True):
+    """A user accumulator's name, type and current value as text."""
+
+    name: str
+    type: str
+    value: str
+
+
+# ---- JobManager -> TaskManager ---------------------------------------------------------------------
+
+
+class ToTaskManager(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all messages to a TaskManager."""
+
+    epoch: int
+
+
+class RegistrationAccepted(ToTaskManager, tag="registration_accepted"):
+    """Times in milliseconds."""
+
+    job_manager_id: str
+    heartbeat_interval: int
+    heartbeat_timeout: int
+
+
+class RegistrationRefused(ToTaskManager, tag="registration_refused"):
+    reason: str
+
+
+class HeartbeatRequest(ToTaskManager, tag="heartbeat_request"):
+    """Wants a ``HeartbeatReport`` at once."""
+
+    sequence: int
+
+
+class AllocateSlot(ToTaskManager, tag="allocate_slot"):
+    """Start (or take a warm) worker for the slot; answered by SlotReady or SlotFailed."""
+
+    allocation_id: str
+    slot: int
+    environment: JobEnvironment
+
+
+class FreeSlot(ToTaskManager, tag="free_slot"):
+    """End the worker of that allocation and offer the slot again; its tasks are gone with it."""
+
+    allocation_id: str
+
+
+class DeployTasks(ToTaskManager, tag="deploy_tasks"):
+    """Run these subtasks in the slot; attempts that are known already are left alone."""
+
+    allocation_id: str
+    tasks: list[TaskDeployment]
+
+
+class CancelTasks(ToTaskManager, tag="cancel_tasks"):
+    """Cancel these attempts; unknown ones are reported as CANCELED."""
+
+    attempt_ids: list[ExecutionAttemptId]
+
+
+class AcknowledgeTerminal(ToTaskManager, tag="acknowledge_terminal"):
+    """The terminal states of these attempts are recorded; the TaskManager may forget them."""
+
+    attempt_ids: list[ExecutionAttemptId]
+
+
+class DeliverOperatorEvent(ToTaskManager, tag="deliver_operator_event"):
+    """From the job's coordinator (or a client) to one attempt's operator. Payloads are opaque to the JobManager."""
+
+    attempt_id: ExecutionAttemptId
+    operator_id: str
+    payload: bytes
+
+
+# ---- TaskManager -> JobManager ---------------------------------------------------------------------
+
+
+class FromTaskManager(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all messages of a TaskManager."""
+
+
+class RegisterTaskManager(FromTaskManager, tag="register_task_manager"):
+    """First message of a session, repeated until answered. ``started`` is epoch milliseconds."""
+
+    task_manager_id: str
+    incarnation: str
+    host: str
+    data_port: int
+    slots: int
+    hardware: Hardware
+    process_memory: int
+    managed_memory: int
+    network_memory: int
+    pid: int
+    started: int
+
+
+class SlotReport(msgspec.Struct, frozen=True):
+    """``allocation_id`` is "" for a free slot; ``address`` is None until its worker is ready."""
+
+    slot: int
+    allocation_id: str
+    job_id: str
+    address: WorkerAddress | None
+    managed_memory: int = 0
+
+
+class ExecutionReport(msgspec.Struct, frozen=True):
+    """State of one attempt the TaskManager knows."""
+
+    attempt_id: ExecutionAttemptId
+    state: ExecutionState
+    failure: FailureInfo | None = None
+    metrics: IoMetrics | None = None
+    accumulators: list[Accumulator] = []
+
+
+class HeartbeatReport(FromTaskManager, tag="heartbeat_report"):
+    """The whole truth of a TaskManager at one moment; ``sequence`` echoes the request's."""
+
+    sequence: int
+    slots: list[SlotReport]
+    executions: list[ExecutionReport]
+
+
+class SlotReady(FromTaskManager, tag="slot_ready"):
+    allocation_id: str
+    slot: int
+    address: WorkerAddress
+
+
+class SlotFailed(FromTaskManager, tag="slot_failed"):
+    """The worker of that allocation could not start or died; the slot is free again."""
+
+    allocation_id: str
+    slot: int
+    failure: FailureInfo
+
+
+class TaskStateChanged(FromTaskManager, tag="task_state_changed"):
+    report: ExecutionReport
+
+
+class OperatorEvent(FromTaskManager, tag="operator_event"):
+    """From one attempt's operator to its counterpart in the coordinator (or to the client, for ``collect``)."""
+
+    attempt_id: ExecutionAttemptId
+    operator_id: str
+    payload: bytes
+
+
+class TaskManagerLeaving(FromTaskManager, tag="task_manager_leaving"):
+    """Planned end: slots and tasks of this TaskManager are gone."""
+
+    reason: str
+
+
+ToTaskManagerMessage = (
+    RegistrationAccepted
+    | RegistrationRefused
+    | HeartbeatRequest
+    | AllocateSlot
+    | FreeSlot
+    | DeployTasks
+    | CancelTasks
+    | AcknowledgeTerminal
+    | DeliverOperatorEvent
+)
+FromTaskManagerMessage = (
+    RegisterTaskManager
+    | HeartbeatReport
+    | SlotReady
+    | SlotFailed
+    | TaskStateChanged
+    | OperatorEvent
+    | TaskManagerLeaving
+)
