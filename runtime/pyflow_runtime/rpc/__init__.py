@@ -1,0 +1,1 @@
+"""The one way in which processes of the cluster talk: typed messages in length-limited frames."""
