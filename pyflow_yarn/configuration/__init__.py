@@ -1,0 +1,1 @@
+"""Configuration: typed options, and where their values come from."""

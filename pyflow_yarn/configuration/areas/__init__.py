@@ -1,0 +1,1 @@
+"""The supported keys, one module an area; ``options`` gathers them."""

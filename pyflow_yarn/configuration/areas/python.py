@@ -1,0 +1,58 @@
+"""Interpreters and dependencies of programs, files and logs."""
+
+from __future__ import annotations
+
+from pyflow_yarn.configuration.config_option import ConfigOption, boolean, choice, integer, text
+
+PYTHON_CLIENT_EXECUTABLE: ConfigOption[str | None] = ConfigOption(
+    "python.client.executable",
+    text(),
+    None,
+    "Interpreter that runs the program's main(); unset: the active virtual environment, else the project's own.",
+)
+PYTHON_EXECUTABLE: ConfigOption[str | None] = ConfigOption(
+    "python.executable", text(), None, "Interpreter of workers; unset: the one that runs main()."
+)
+PYTHON_FILES: ConfigOption[str | None] = ConfigOption(
+    "python.files", text(), None, "Python files, packages and archives for the path of workers, separated by commas."
+)
+PYTHON_ARCHIVES: ConfigOption[str | None] = ConfigOption(
+    "python.archives",
+    text(),
+    None,
+    "Archives unpacked in the working directory of workers, separated by commas; `#name` chooses the directory.",
+)
+PYTHON_REQUIREMENTS: ConfigOption[str | None] = ConfigOption(
+    "python.requirements", text(), None, "A requirements file, with `#directory` of packages to install from."
+)
+PYTHON_PYTHONPATH: ConfigOption[str | None] = ConfigOption(
+    "python.pythonpath", text(), None, "Directories put in front of the path of workers, separated by `:`."
+)
+PYTHON_SYSTEMENV_ENABLED: ConfigOption[bool] = ConfigOption(
+    "python.systemenv.enabled", boolean(), True, "Whether workers get the environment variables of their TaskManager."
+)
+PYTHON_LOGGING_DEFAULT_LEVEL: ConfigOption[str] = ConfigOption(
+    "python.logging.default.level",
+    choice("DEBUG", "INFO", "WARNING", "ERROR", aliases={"warn": "WARNING"}),
+    "INFO",
+    "Level of the root logger in workers.",
+)
+FS_DEFAULT_SCHEME: ConfigOption[str | None] = ConfigOption(
+    "fs.default-scheme", text(), None, "File system of paths without a scheme; unset: local files."
+)
+FS_OVERWRITE_FILES: ConfigOption[bool] = ConfigOption(
+    "fs.overwrite-files", boolean(), False, "Whether sinks may overwrite files."
+)
+ENV_LOG_DIR: ConfigOption[str | None] = ConfigOption(
+    "env.log.dir", text(), None, "Directory of log files; unset: inside the cluster's working directory."
+)
+ENV_LOG_MAX: ConfigOption[int] = ConfigOption(
+    "env.log.max", integer(0), 10, "Number of rotated log files that are kept."
+)
+ENV_LOG_LEVEL: ConfigOption[str] = ConfigOption(
+    "env.log.level",
+    choice("DEBUG", "INFO", "WARNING", "ERROR", aliases={"warn": "WARNING"}),
+    "INFO",
+    "Level of the root logger of cluster processes.",
+)
+ENV_PID_DIR: ConfigOption[str] = ConfigOption("env.pid.dir", text(), "/tmp", "Directory of pid files.")
