@@ -6,10 +6,10 @@ The JobManager passes ``payload`` bytes on and never reads them. ``OperatorPaylo
 from __future__ import annotations
 
 import msgspec
-from pyflow_yarn.errors import FailureInfo
-from pyflow_yarn.graph.job_graph import JobVertex
 
 from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
+from pyflow_yarn.errors import FailureInfo
+from pyflow_yarn.graph.job_graph import JobVertex
 
 # ---- JobManager -> coordinator ----
 
@@ -35,24 +35,44 @@ class CoordinatorOperatorEvent(ToCoordinator, tag="operator_event"):
 
 
 class SubtaskReset(ToCoordinator, tag="subtask_reset"):
-    """That subtask restarts as ``attempt``: forget everything of earlier attempts (splits go back, committables are dropped)."""
+    """That subtask restarts as ``attempt``: forget everything of its earlier attempts.
+
+    Their splits go back, their committables are dropped.
+    """
 
     vertex_id: str
     subtask: int
     attempt: int
 
 
+class PrepareCommit(ToCoordinator, tag="prepare_commit"):
+    """Every task has finished: tell what is to be committed. Answered by CommitPrepared or CoordinatorFailed."""
+
+
 class CommitJob(ToCoordinator, tag="commit_job"):
-    """Every task has finished: commit all prepared output. Answered by JobCommitted or CoordinatorFailed. Idempotent."""
+    """Commit what ``payload`` (of an earlier CommitPrepared) lists; answered by JobCommitted or CoordinatorFailed.
+
+    The JobStore holds the payload by now: after a crash of the JobManager or of the coordinator a new
+    coordinator gets the same message right after StartCoordination, without any task having run. So committing is
+    idempotent.
+    """
+
+    payload: bytes
 
 
 class EndCoordination(ToCoordinator, tag="end_coordination"):
-    """The job has ended; ``committed`` is False when it failed or was cancelled: abort what is prepared, clean up, exit 0."""
+    """The job has ended, and that is durable: clean up, exit 0.
+
+    If not ``committed`` (failed or cancelled), abort what is prepared. A coordinator that ends for any other reason
+    (its JobManager is gone, SIGTERM) must neither abort nor clean up: the job may go on elsewhere.
+    """
 
     committed: bool
 
 
-ToCoordinatorMessage = StartCoordination | CoordinatorOperatorEvent | SubtaskReset | CommitJob | EndCoordination
+ToCoordinatorMessage = (
+    StartCoordination | CoordinatorOperatorEvent | SubtaskReset | PrepareCommit | CommitJob | EndCoordination
+)
 
 
 # ---- coordinator -> JobManager ----
@@ -78,8 +98,14 @@ class CoordinatorEvent(FromCoordinator, tag="coordinator_event"):
     payload: bytes
 
 
+class CommitPrepared(FromCoordinator, tag="commit_prepared"):
+    """``payload``: all that a coordinator without a memory needs to commit; b"" if there is nothing to commit."""
+
+    payload: bytes
+
+
 class JobCommitted(FromCoordinator, tag="job_committed"):
-    pass
+    """What CommitJob asked for is visible."""
 
 
 class CoordinatorFailed(FromCoordinator, tag="coordinator_failed"):
@@ -88,7 +114,7 @@ class CoordinatorFailed(FromCoordinator, tag="coordinator_failed"):
     failure: FailureInfo
 
 
-FromCoordinatorMessage = CoordinatorStarted | CoordinatorEvent | JobCommitted | CoordinatorFailed
+FromCoordinatorMessage = CoordinatorStarted | CoordinatorEvent | CommitPrepared | JobCommitted | CoordinatorFailed
 
 
 # ---- operator <-> counterpart: content of ``payload`` (msgpack); ``pickled`` fields are cloudpickle ----

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from pyflow_yarn.errors import FailureInfo
-from pyflow_yarn.graph.job_graph import JobGraph
 
 from pyflow_runtime.coordinator.messages import ToCoordinatorMessage
 from pyflow_runtime.executiongraph.states import JobStatus
 from pyflow_runtime.taskexecutor.messages import JobEnvironment, ToTaskManagerMessage
+from pyflow_yarn.errors import FailureInfo
+from pyflow_yarn.graph.job_graph import JobGraph
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,10 @@ class CloseTaskManager(Effect):
 
 
 class RequestTaskManagers(Effect):
-    """The wish for more resources, as a level: ``missing_slots`` wanted beyond what is registered (0 withdraws the wish)."""
+    """The wish for more resources, as a level.
+
+    ``missing_slots`` wanted beyond what is registered (0 withdraws the wish).
+    """
 
     missing_slots: int
 
@@ -63,8 +66,19 @@ class PersistJob(Effect):
     epoch: int
 
 
+class PersistCommit(Effect):
+    """Record that the job's output is being committed, then feed ``CommitPersisted`` or ``StorageFailed``.
+
+    From then on the job never runs again: a new leader gets ``payload`` back in ``LeadershipGranted.committing``.
+    """
+
+    job_id: str
+    payload: bytes
+    epoch: int
+
+
 class PersistResult(Effect):
-    """Record the terminal state (the graph goes), then feed ``ResultPersisted`` or ``StorageFailed``."""
+    """Record the terminal state (graph and commit payload go), then feed ``ResultPersisted`` or ``StorageFailed``."""
 
     job_id: str
     status: JobStatus
@@ -89,14 +103,20 @@ class SendToCoordinator(Effect):
 
 
 class StopCoordinator(Effect):
-    """It was told to end (``EndCoordination`` comes before): wait 5 s, then kill."""
+    """Let it end (``EndCoordination`` comes before, unless leadership was lost).
+
+    Wait 5 s, then kill; then feed ``CoordinatorExited``.
+    """
 
     job_id: str
     incarnation: int
 
 
 class Reply(Effect):
-    """Answer to the event with that request id: ``error`` is an exception of ``pyflow_yarn.errors``, else ``result``."""
+    """Answer to the event with that request id.
+
+    ``error`` is an exception of ``pyflow_yarn.errors``, else ``result``.
+    """
 
     request_id: str
     result: Any = None

@@ -1,13 +1,16 @@
-"""What goes into the control plane: ``ControlPlane.handle(event, now) -> list[Effect]``; ``now`` is epoch milliseconds (int)."""
+"""What goes into the control plane: the events.
+
+``ControlPlane.handle(event, now) -> list[Effect]``; ``now`` is epoch milliseconds (int).
+"""
 
 from __future__ import annotations
 
 import msgspec
-from pyflow_yarn.errors import FailureInfo
-from pyflow_yarn.graph.job_graph import JobGraph
 
 from pyflow_runtime.coordinator.messages import FromCoordinatorMessage
 from pyflow_runtime.taskexecutor.messages import FromTaskManagerMessage
+from pyflow_yarn.errors import FailureInfo
+from pyflow_yarn.graph.job_graph import JobGraph
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,13 +20,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class LeadershipGranted(Event):
     """First event of a machine's life: the epoch (already durable) and what the JobStore holds.
 
-    ``jobs``: graphs not yet terminal; they are started again from the beginning (from their latest checkpoint once there are any).
-    ``ended``: ids of jobs with a recorded result: they never run again, whoever submits them.
+    ``jobs``: graphs not yet terminal; they are started again from the beginning (from their latest checkpoint once
+    there are any). ``committing``: payload of ``PersistCommit`` by job id: these jobs have run, and only their commit
+    is repeated. ``ended``: ids of jobs with a recorded result: they never run again, whoever submits them.
     """
 
     epoch: int
     jobs: list[JobGraph]
     ended: list[str] = []
+    committing: dict[str, bytes] = {}
 
 
 class LeadershipRevoked(Event):
@@ -31,7 +36,10 @@ class LeadershipRevoked(Event):
 
 
 class SubmitJob(Event):
-    """Answered by ``Reply`` once the graph is durable. Submitting a known id again is answered the same way, and changes nothing."""
+    """Answered by ``Reply`` once the graph is durable.
+
+    Submitting a known id again is answered the same way, and changes nothing.
+    """
 
     request_id: str
     graph: JobGraph
@@ -50,6 +58,12 @@ class JobPersisted(Event):
     job_id: str
 
 
+class CommitPersisted(Event):
+    """The JobStore holds the job's commit payload now."""
+
+    job_id: str
+
+
 class ResultPersisted(Event):
     """The JobStore holds the job's terminal state now; only then is it announced."""
 
@@ -57,7 +71,10 @@ class ResultPersisted(Event):
 
 
 class StorageFailed(Event):
-    """The JobStore could not do what ``PersistJob`` or ``PersistResult`` asked."""
+    """The JobStore could not do what ``PersistJob``, ``PersistCommit`` or ``PersistResult`` asked.
+
+    A store that refuses because a newer epoch has been granted is no failure but ``LeadershipRevoked``.
+    """
 
     job_id: str
     failure: FailureInfo
@@ -89,7 +106,7 @@ class CoordinatorMessage(Event):
 
 
 class CoordinatorExited(Event):
-    """The coordinator process ended before it was told to."""
+    """The coordinator process ended, whether it was told to or not; ``failure`` matters if it was not."""
 
     job_id: str
     incarnation: int
@@ -112,10 +129,15 @@ class TimerFired(Event):
 
 
 class ResourcesUnavailable(Event):
-    """The driver cannot provide what ``RequestTaskManagers`` wanted; ``reason`` is a sentence; ``final``: it never will."""
+    """The driver cannot provide what ``RequestTaskManagers`` wanted.
+
+    ``reason`` is a sentence; ``final``: it never will; ``slots``: the most slots the cluster can ever have, -1 if
+    that is not known; jobs that need more fail at once if ``final``.
+    """
 
     reason: str
     final: bool
+    slots: int = -1
 
 
 class ShutDown(Event):

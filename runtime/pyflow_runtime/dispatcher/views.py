@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Protocol
 
 import msgspec
-from pyflow_yarn.errors import FailureInfo
-from pyflow_yarn.graph.job_graph import JobGraph
 
 from pyflow_runtime.executiongraph.states import ExecutionState, JobStatus
 from pyflow_runtime.taskexecutor.messages import Accumulator, IoMetrics, RegisterTaskManager, SlotReport
+from pyflow_yarn.errors import FailureInfo
+from pyflow_yarn.graph.job_graph import JobGraph
 
 
 class SubtaskView(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +118,9 @@ class JobManagerGateway(Protocol):
     def task_managers(self) -> list[TaskManagerView]: ...
 
     async def coordination_request(self, job_id: str, operator_id: str, payload: bytes, timeout: float) -> bytes:
-        """Send an ``OperatorPayload`` that has a ``request_id`` to subtask 0 of an operator; returns the answer's bytes."""
+        """Send an ``OperatorPayload`` that has a ``request_id`` to subtask 0 of an operator.
+
+        Returns the answer's bytes.
+        """
 
     async def shut_down_cluster(self) -> None: ...

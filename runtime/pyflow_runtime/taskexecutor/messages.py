@@ -6,18 +6,22 @@ Rules of the protocol, on which the simulation relies:
   seen is ignored. Every message from a TaskManager is accompanied (by the RPC session) by its
   ``(task_manager_id, incarnation)``; the JobManager ignores messages of any incarnation but the registered one.
 - Handling is idempotent: each message may arrive twice, late or never. What matters is repeated: heartbeats carry the
-  full report of slots and executions, and the JobManager re-sends (deploy, cancel, free) whatever the report contradicts.
-- A TaskManager repeats the terminal state of an attempt in its heartbeats until the JobManager acknowledged it (``AcknowledgeTerminal``).
+  full report of slots and executions, and the JobManager re-sends (deploy, cancel, free) whatever the report
+  contradicts.
+- Operator events of one attempt are numbered from 1 in each direction, taken in order and once, and repeated (with
+  the heartbeats) until acknowledged: a broken session loses no split and no committable.
+- A TaskManager repeats the terminal state of an attempt in its heartbeats until the JobManager acknowledged it
+  (``AcknowledgeTerminal``).
 """
 
 from __future__ import annotations
 
 import msgspec
-from pyflow_yarn.errors import FailureInfo
-from pyflow_yarn.graph.job_graph import Artifact, JobEdge, JobVertex
 
 from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
 from pyflow_runtime.executiongraph.states import ExecutionState
+from pyflow_yarn.errors import FailureInfo
+from pyflow_yarn.graph.job_graph import Artifact, JobEdge, JobVertex
 
 
 class WorkerAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +140,10 @@ class HeartbeatRequest(ToTaskManager, tag="heartbeat_request"):
 
 
 class AllocateSlot(ToTaskManager, tag="allocate_slot"):
-    """Start (or take a warm) worker for the slot; answered by SlotReady or SlotFailed."""
+    """Start (or take a warm) worker for the slot; answered by SlotReady or SlotFailed.
+
+    Allocation ids are 32 hexadecimal digits that grow: a greater one means that the slot's earlier allocation is over.
+    """
 
     allocation_id: str
     slot: int
@@ -174,6 +181,14 @@ class DeliverOperatorEvent(ToTaskManager, tag="deliver_operator_event"):
     attempt_id: ExecutionAttemptId
     operator_id: str
     payload: bytes
+    sequence: int
+
+
+class AcknowledgeOperatorEvents(ToTaskManager, tag="acknowledge_operator_events"):
+    """All ``OperatorEvent`` of that attempt up to this sequence were taken."""
+
+    attempt_id: ExecutionAttemptId
+    received: int
 
 
 # ---- TaskManager -> JobManager ---------------------------------------------------------------------
@@ -210,13 +225,18 @@ class SlotReport(msgspec.Struct, frozen=True):
 
 
 class ExecutionReport(msgspec.Struct, frozen=True):
-    """State of one attempt the TaskManager knows."""
+    """State of one attempt the TaskManager knows.
+
+    ``events_sent`` (set by the TaskManager): the sequence of its last operator event; FINISHED counts once all of
+    them have arrived.
+    """
 
     attempt_id: ExecutionAttemptId
     state: ExecutionState
     failure: FailureInfo | None = None
     metrics: IoMetrics | None = None
     accumulators: list[Accumulator] = []
+    events_sent: int = 0
 
 
 class HeartbeatReport(FromTaskManager, tag="heartbeat_report"):
@@ -246,11 +266,22 @@ class TaskStateChanged(FromTaskManager, tag="task_state_changed"):
 
 
 class OperatorEvent(FromTaskManager, tag="operator_event"):
-    """From one attempt's operator to its counterpart in the coordinator (or to the client, for ``collect``)."""
+    """From one attempt's operator to its counterpart in the coordinator (or to the client, for ``collect``).
+
+    ``sequence`` is set by the TaskManager, not by the worker.
+    """
 
     attempt_id: ExecutionAttemptId
     operator_id: str
     payload: bytes
+    sequence: int = 0
+
+
+class OperatorEventsReceived(FromTaskManager, tag="operator_events_received"):
+    """All ``DeliverOperatorEvent`` for that attempt up to this sequence were taken."""
+
+    attempt_id: ExecutionAttemptId
+    received: int
 
 
 class TaskManagerLeaving(FromTaskManager, tag="task_manager_leaving"):
@@ -269,6 +300,7 @@ ToTaskManagerMessage = (
     | CancelTasks
     | AcknowledgeTerminal
     | DeliverOperatorEvent
+    | AcknowledgeOperatorEvents
 )
 FromTaskManagerMessage = (
     RegisterTaskManager
@@ -277,5 +309,6 @@ FromTaskManagerMessage = (
     | SlotFailed
     | TaskStateChanged
     | OperatorEvent
+    | OperatorEventsReceived
     | TaskManagerLeaving
 )
