@@ -1,0 +1,54 @@
+# Sourced by the commands beside it, with $root set to the checkout: finds the project's virtual environment, or has
+# bootstrap.py build it. Costs one `cmp` when the environment stands: no Python runs to find out which Python to run.
+
+pyflow_fits() {
+    # The marker is a copy of the setup.cfg that the environment was last checked against, written when it is complete.
+    [ -x "$1/bin/python" ] && cmp -s "$1/complete" "$root/setup.cfg"
+}
+
+pyflow_standing() {
+    # An explicit interpreter may need another environment than the usual one: bootstrap.py knows.
+    [ -z "${PYFLOW_PYTHON:-}" ] || return 1
+    if [ -n "${PYFLOW_CACHE_DIR:-}" ]; then
+        environment=$PYFLOW_CACHE_DIR/checkouts$root/venv
+        pyflow_fits "$environment"
+        return
+    fi
+    environment=$root/.pyflow/venv
+    pyflow_fits "$environment" && return
+    case ${XDG_CACHE_HOME:-} in
+        /*) environment=$XDG_CACHE_HOME/pyflow-yarn/checkouts$root/venv ;;
+        *) environment=${HOME:-}/.cache/pyflow-yarn/checkouts$root/venv ;;
+    esac
+    pyflow_fits "$environment"
+}
+
+pyflow_bare_python() {
+    if [ -n "${PYFLOW_PYTHON:-}" ]; then
+        set -- "$PYFLOW_PYTHON"
+    else
+        set -- python3 python3.13 python3.12 python3.11
+    fi
+    for bare in "$@"; do
+        "$bare" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && return
+    done
+    if [ -n "${PYFLOW_PYTHON:-}" ]; then
+        echo "pyflow: PYFLOW_PYTHON names $PYFLOW_PYTHON, which is no Python 3.11 or later." >&2
+    else
+        echo "pyflow: found no Python 3.11 or later on PATH: install one, or name it in PYFLOW_PYTHON." >&2
+    fi
+    return 1
+}
+
+pyflow_environment() {
+    # Sets $python, and for an environment outside the checkout the place of compiled modules. Arguments: extras.
+    if [ $# -gt 0 ] || ! pyflow_standing; then
+        pyflow_bare_python || exit 1
+        environment=$("$bare" -I "$root/bin/bootstrap.py" "$@") || exit
+    fi
+    python=$environment/bin/python
+    case $environment in
+        "$root"/*) ;;
+        *) export PYTHONPYCACHEPREFIX="${environment%/*}/bytecode" ;;
+    esac
+}
