@@ -1,8 +1,8 @@
 """Build the virtual environment that the commands of a checkout run in, and print where it is.
 
 Runs on a bare Python 3.11 or later, before anything is installed. ``environment.sh`` calls it when there is no
-environment yet, when ``setup.cfg`` has changed, and when extras are wanted. Standard output has one line, the environment's
-path; whatever there is to tell goes to standard error.
+environment yet, when ``setup.cfg`` has changed, and when extras are wanted. Standard output has one line, the path of
+the environment; whatever there is to tell goes to standard error.
 
 An environment is complete when its file ``complete`` exists, a copy of the ``setup.cfg`` it was last checked against.
 Its name has the Python version and a hash of what is installed in it: a build that was interrupted has no
@@ -27,6 +27,7 @@ from pathlib import Path
 
 SOURCE_ROOTS = (".", "runtime")
 PACKAGES = ("pyflow_yarn", "runtime/pyflow_runtime")
+UNREACHABLE = ("Failed to establish a new connection", "NewConnectionError", "NameResolutionError", "ConnectTimeout")
 
 # Run by the new environment: imports every module of ours, so that what they import is compiled as well.
 WARM_UP = """
@@ -81,7 +82,8 @@ def main(extras: Sequence[str]) -> int:
         _tell("interrupted; the next start builds the environment again.")
         return 130
     except OSError as error:
-        _tell(f"cannot build the virtual environment: {error.strerror or error}: {error.filename or ''}".rstrip(": ") + ".")
+        where = f": {error.filename}" if error.filename else ""
+        _tell(f"cannot build the virtual environment: {error.strerror or error}{where}.")
         return 1
     return 0
 
@@ -90,7 +92,7 @@ def environment(checkout: Path, extras: Sequence[str], environ: Mapping[str, str
     """The environment for the Python that runs this, built or brought up to date if need be."""
     requirements = Requirements(checkout)
     home = environment_home(checkout, environ)
-    place = home / f"venv-{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}-{requirements.digest()}"
+    place = home / f"venv-{'.'.join(map(str, sys.version_info[:3]))}-{requirements.digest()}"
     with _lock(home / "lock"):
         if not (place / "complete").exists() or not (place / "bin" / "python").exists():
             _build(place, checkout, requirements, environ)
@@ -172,8 +174,7 @@ def _run(command: Sequence[str], place: Path, environ: Mapping[str, str], compla
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environ, check=False)
     if done.returncode:
         text = log.read_text(errors="replace")
-        unreachable = ("Failed to establish a new connection", "NewConnectionError", "NameResolutionError", "ConnectTimeout")
-        why = " (the package index cannot be reached)" if any(mark in text for mark in unreachable) else ""
+        why = " (the package index cannot be reached)" if any(mark in text for mark in UNREACHABLE) else ""
         raise BootstrapError(f"{complaint}{why}: what went wrong stands at the end of {log}.")
     log.unlink()
 
@@ -189,7 +190,7 @@ def _add_source_roots(place: Path, checkout: Path) -> None:
 
 
 def _compile(place: Path, checkout: Path, environ: Mapping[str, str]) -> None:
-    """Compile now what every start would compile again where it cannot store it: read-only checkouts, no-bytecode settings."""
+    """Compile now what every start would compile again where it cannot be stored: in a checkout that is read-only."""
     if place.is_relative_to(checkout):
         for package in PACKAGES:
             compileall.compile_dir(checkout / package, quiet=2)
