@@ -29,6 +29,10 @@ class AuthenticationError(RpcError):
     """The peer did not prove that it belongs to this cluster."""
 
 
+class DeadlineExceeded(RpcError, TimeoutError):
+    """No answer came in time."""
+
+
 class RemoteError(RpcError):
     """The peer answered a request with an error; ``error_type`` is the name of its class there."""
 

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from pyflow_runtime.rpc.errors import AuthenticationError, ConnectionLost, ProtocolError, RpcError
 from pyflow_runtime.rpc.frames import Frame, FrameDecoder, FrameKind, encode_frame
 from pyflow_runtime.rpc.handshake import ClientHandshake, Hello, ServerHandshake, connect_unix
