@@ -1,0 +1,1 @@
+"""Files that travel with jobs, named by the sha256 of their content."""

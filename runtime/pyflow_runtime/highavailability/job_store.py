@@ -1,0 +1,58 @@
+"""The JobStore: an interface for everything that must survive a JobManager. Directories first; others pass the same tests.
+
+Calls block (they are made from a thread, never from an event loop) and are durable when they return. Every write
+names the leader epoch it is made under: once a newer epoch is claimed, writes of older ones are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from pyflow_runtime.executiongraph.states import JobStatus
+from pyflow_yarn.errors import ClusterError, ExternalError, FailureInfo, RetryHint
+from pyflow_yarn.graph.job_graph import JobGraph
+
+
+class StaleEpochError(ClusterError):
+    """Another JobManager has become leader: this one may not write any more."""
+
+    retry_hint = RetryHint.NEVER
+
+
+class DamagedEntryError(ExternalError):
+    """An entry of the store is not what was written; its file is named."""
+
+    retry_hint = RetryHint.NEVER
+
+
+class JobResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended."""
+
+    job_id: str
+    status: JobStatus
+    failure: FailureInfo | None = None
+
+
+class StoredJobs(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store holds: graphs of jobs that have not ended, and results of those that have."""
+
+    graphs: list[JobGraph]
+    results: list[JobResult]
+
+
+class JobStore(Protocol):
+    """See the module. Errors are ``StaleEpochError``, ``DamagedEntryError`` and ``ExternalError``."""
+
+    def claim_epoch(self) -> int:
+        """A leader epoch greater than every one before it; from now on older ones cannot write."""
+
+    def recover(self) -> StoredJobs:
+        """Everything in the store."""
+
+    def put_job(self, graph: JobGraph, epoch: int) -> None:
+        """Keep the graph of a job that has not ended; the same again changes nothing."""
+
+    def put_result(self, result: JobResult, epoch: int) -> None:
+        """Keep a job's result and forget its graph; the same again changes nothing."""
