@@ -96,6 +96,7 @@ class JobEdge(msgspec.Struct, frozen=True, kw_only=True):
     the second input of a two-input operator. ``partitioner`` is cloudpickle of a
     ``pyflow_yarn.graph.operators.EdgeDefinition`` (key selector, custom partitioner, declared type).
     ``buffer_timeout`` is milliseconds: -1 flushes full buffers only, 0 flushes after each record.
+    ``max_parallelism`` is the target's: the number of key groups that HASH spreads over its subtasks.
     """
 
     id: int
@@ -105,6 +106,7 @@ class JobEdge(msgspec.Struct, frozen=True, kw_only=True):
     partitioning: Partitioning
     partitioner: bytes
     target_input: int = 0
+    max_parallelism: int = 128
     buffer_timeout: int = 100
     blocking: bool = False
 
