@@ -17,7 +17,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all effects."""
 
 
-class SendToTaskManager(Effect):
+class SendToTaskManager(Effect, frozen=True, kw_only=True):
     """On the session of that incarnation; dropped silently if it has gone."""
 
     task_manager_id: str
@@ -25,7 +25,7 @@ class SendToTaskManager(Effect):
     message: ToTaskManagerMessage
 
 
-class CloseTaskManager(Effect):
+class CloseTaskManager(Effect, frozen=True, kw_only=True):
     """Close the session of that incarnation (declared lost, refused); the driver may end its process."""
 
     task_manager_id: str
@@ -33,7 +33,7 @@ class CloseTaskManager(Effect):
     reason: str
 
 
-class RequestTaskManagers(Effect):
+class RequestTaskManagers(Effect, frozen=True, kw_only=True):
     """The wish for more resources, as a level.
 
     ``missing_slots`` wanted beyond what is registered (0 withdraws the wish).
@@ -42,31 +42,31 @@ class RequestTaskManagers(Effect):
     missing_slots: int
 
 
-class ReleaseTaskManager(Effect):
+class ReleaseTaskManager(Effect, frozen=True, kw_only=True):
     """That TaskManager has been idle for ``resourcemanager.taskmanager-timeout``; the driver decides."""
 
     task_manager_id: str
 
 
-class SetTimer(Effect):
+class SetTimer(Effect, frozen=True, kw_only=True):
     """``TimerFired(key)`` at ``at`` (epoch milliseconds); replaces a timer of the same key."""
 
     key: str
     at: int
 
 
-class CancelTimer(Effect):
+class CancelTimer(Effect, frozen=True, kw_only=True):
     key: str
 
 
-class PersistJob(Effect):
+class PersistJob(Effect, frozen=True, kw_only=True):
     """Write the graph under this leader epoch, then feed ``JobPersisted`` or ``StorageFailed``."""
 
     graph: JobGraph
     epoch: int
 
 
-class PersistCommit(Effect):
+class PersistCommit(Effect, frozen=True, kw_only=True):
     """Record that the job's output is being committed, then feed ``CommitPersisted`` or ``StorageFailed``.
 
     From then on the job never runs again: a new leader gets ``payload`` back in ``LeadershipGranted.committing``.
@@ -77,7 +77,7 @@ class PersistCommit(Effect):
     epoch: int
 
 
-class PersistResult(Effect):
+class PersistResult(Effect, frozen=True, kw_only=True):
     """Record the terminal state (graph and commit payload go), then feed ``ResultPersisted`` or ``StorageFailed``."""
 
     job_id: str
@@ -86,7 +86,7 @@ class PersistResult(Effect):
     epoch: int
 
 
-class StartCoordinator(Effect):
+class StartCoordinator(Effect, frozen=True, kw_only=True):
     """Start a coordinator process for the job."""
 
     job_id: str
@@ -94,7 +94,7 @@ class StartCoordinator(Effect):
     environment: JobEnvironment
 
 
-class SendToCoordinator(Effect):
+class SendToCoordinator(Effect, frozen=True, kw_only=True):
     """In order, kept until the process is connected; dropped if that incarnation is gone."""
 
     job_id: str
@@ -102,7 +102,7 @@ class SendToCoordinator(Effect):
     message: ToCoordinatorMessage
 
 
-class StopCoordinator(Effect):
+class StopCoordinator(Effect, frozen=True, kw_only=True):
     """Let it end (``EndCoordination`` comes before, unless leadership was lost).
 
     Wait 5 s, then kill; then feed ``CoordinatorExited``.
@@ -112,7 +112,7 @@ class StopCoordinator(Effect):
     incarnation: int
 
 
-class Reply(Effect):
+class Reply(Effect, frozen=True, kw_only=True):
     """Answer to the event with that request id.
 
     ``error`` is an exception of ``pyflow_yarn.errors``, else ``result``.
@@ -123,11 +123,11 @@ class Reply(Effect):
     error: Any = None
 
 
-class JobTerminated(Effect):
+class JobTerminated(Effect, frozen=True, kw_only=True):
     """The job is globally terminal, and that is durable. Its blobs and its coordinator may go; waiters wake."""
 
     job_id: str
 
 
-class TerminateCluster(Effect):
+class TerminateCluster(Effect, frozen=True, kw_only=True):
     """Everything has ended; the process may exit."""

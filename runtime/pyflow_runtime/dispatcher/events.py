@@ -17,7 +17,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all events."""
 
 
-class LeadershipGranted(Event):
+class LeadershipGranted(Event, frozen=True, kw_only=True):
     """First event of a machine's life: the epoch (already durable) and what the JobStore holds.
 
     ``jobs``: graphs not yet terminal; they are started again from the beginning (from their latest checkpoint once
@@ -31,11 +31,11 @@ class LeadershipGranted(Event):
     committing: dict[str, bytes] = {}
 
 
-class LeadershipRevoked(Event):
+class LeadershipRevoked(Event, frozen=True, kw_only=True):
     """Another leader may act: every job is SUSPENDED, nothing is written any more."""
 
 
-class SubmitJob(Event):
+class SubmitJob(Event, frozen=True, kw_only=True):
     """Answered by ``Reply`` once the graph is durable.
 
     Submitting a known id again is answered the same way, and changes nothing.
@@ -45,32 +45,32 @@ class SubmitJob(Event):
     graph: JobGraph
 
 
-class CancelJob(Event):
+class CancelJob(Event, frozen=True, kw_only=True):
     """Answered by ``Reply``."""
 
     request_id: str
     job_id: str
 
 
-class JobPersisted(Event):
+class JobPersisted(Event, frozen=True, kw_only=True):
     """The JobStore holds the graph now."""
 
     job_id: str
 
 
-class CommitPersisted(Event):
+class CommitPersisted(Event, frozen=True, kw_only=True):
     """The JobStore holds the job's commit payload now."""
 
     job_id: str
 
 
-class ResultPersisted(Event):
+class ResultPersisted(Event, frozen=True, kw_only=True):
     """The JobStore holds the job's terminal state now; only then is it announced."""
 
     job_id: str
 
 
-class StorageFailed(Event):
+class StorageFailed(Event, frozen=True, kw_only=True):
     """The JobStore could not do what ``PersistJob``, ``PersistCommit`` or ``PersistResult`` asked.
 
     A store that refuses because a newer epoch has been granted is no failure but ``LeadershipRevoked``.
@@ -80,7 +80,7 @@ class StorageFailed(Event):
     failure: FailureInfo
 
 
-class TaskManagerMessage(Event):
+class TaskManagerMessage(Event, frozen=True, kw_only=True):
     """A message on the session of that TaskManager incarnation."""
 
     task_manager_id: str
@@ -88,7 +88,7 @@ class TaskManagerMessage(Event):
     message: FromTaskManagerMessage
 
 
-class TaskManagerDisconnected(Event):
+class TaskManagerDisconnected(Event, frozen=True, kw_only=True):
     """Its session closed, or its process is known to be dead (``dead``): no need to wait for heartbeats."""
 
     task_manager_id: str
@@ -97,7 +97,7 @@ class TaskManagerDisconnected(Event):
     reason: str
 
 
-class CoordinatorMessage(Event):
+class CoordinatorMessage(Event, frozen=True, kw_only=True):
     """A message of the coordinator process that ``StartCoordinator`` with this ``incarnation`` started."""
 
     job_id: str
@@ -105,7 +105,7 @@ class CoordinatorMessage(Event):
     message: FromCoordinatorMessage
 
 
-class CoordinatorExited(Event):
+class CoordinatorExited(Event, frozen=True, kw_only=True):
     """The coordinator process ended, whether it was told to or not; ``failure`` matters if it was not."""
 
     job_id: str
@@ -113,7 +113,7 @@ class CoordinatorExited(Event):
     failure: FailureInfo
 
 
-class CollectRequest(Event):
+class CollectRequest(Event, frozen=True, kw_only=True):
     """A client wants results of a collect operator; answered by ``Reply`` with the answer's bytes."""
 
     request_id: str
@@ -122,13 +122,13 @@ class CollectRequest(Event):
     payload: bytes
 
 
-class TimerFired(Event):
+class TimerFired(Event, frozen=True, kw_only=True):
     """A timer that ``SetTimer`` asked for."""
 
     key: str
 
 
-class ResourcesUnavailable(Event):
+class ResourcesUnavailable(Event, frozen=True, kw_only=True):
     """The driver cannot provide what ``RequestTaskManagers`` wanted.
 
     ``reason`` is a sentence; ``final``: it never will; ``slots``: the most slots the cluster can ever have, -1 if
@@ -140,7 +140,7 @@ class ResourcesUnavailable(Event):
     slots: int = -1
 
 
-class ShutDown(Event):
+class ShutDown(Event, frozen=True, kw_only=True):
     """End the cluster: cancel what runs, then ``TerminateCluster``."""
 
     request_id: str

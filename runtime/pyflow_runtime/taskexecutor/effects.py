@@ -12,7 +12,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all effects."""
 
 
-class OpenSession(Effect):
+class OpenSession(Effect, frozen=True, kw_only=True):
     """Connect to the JobManager (its address may have changed: read it again).
 
     Then feed ``SessionOpened`` or ``SessionClosed``.
@@ -21,20 +21,20 @@ class OpenSession(Effect):
     session: int
 
 
-class CloseSession(Effect):
+class CloseSession(Effect, frozen=True, kw_only=True):
     """Close that session; it may be closed already."""
 
     session: int
 
 
-class SendToJobManager(Effect):
+class SendToJobManager(Effect, frozen=True, kw_only=True):
     """On that session; dropped silently if it is closed."""
 
     session: int
     message: FromTaskManagerMessage
 
 
-class PrepareEnvironment(Effect):
+class PrepareEnvironment(Effect, frozen=True, kw_only=True):
     """Fetch and unpack what the job needs, then feed ``EnvironmentPrepared`` or ``EnvironmentFailed``.
 
     Cheap if it is there already.
@@ -44,13 +44,13 @@ class PrepareEnvironment(Effect):
     environment: JobEnvironment
 
 
-class ReleaseEnvironment(Effect):
+class ReleaseEnvironment(Effect, frozen=True, kw_only=True):
     """No slot works for that job any more: what was unpacked for it alone may go (blobs may stay cached)."""
 
     job_id: str
 
 
-class StartWorker(Effect):
+class StartWorker(Effect, frozen=True, kw_only=True):
     """Fork a worker from the zygote of ``environment.python_executable``.
 
     Its end, or its failure to start, is ``WorkerExited``.
@@ -66,14 +66,14 @@ class StartWorker(Effect):
     network_memory: int
 
 
-class SendToWorker(Effect):
+class SendToWorker(Effect, frozen=True, kw_only=True):
     """On its control connection, in order; only after ``WorkerStarted``; dropped silently if it has gone."""
 
     worker_id: str
     message: ToWorkerMessage
 
 
-class SignalWorker(Effect):
+class SignalWorker(Effect, frozen=True, kw_only=True):
     """SIGTERM, or SIGKILL if ``kill``; it may be gone already.
 
     A worker that is still being forked gets it as soon as its pid is known.
@@ -83,18 +83,18 @@ class SignalWorker(Effect):
     kill: bool
 
 
-class SetTimer(Effect):
+class SetTimer(Effect, frozen=True, kw_only=True):
     """``TimerFired(key)`` at ``at`` (epoch milliseconds); replaces a timer of the same key."""
 
     key: str
     at: int
 
 
-class CancelTimer(Effect):
+class CancelTimer(Effect, frozen=True, kw_only=True):
     key: str
 
 
-class Terminate(Effect):
+class Terminate(Effect, frozen=True, kw_only=True):
     """Nothing is left to do: the process may exit. ``clean`` is False if it gives up (no JobManager for too long)."""
 
     reason: str

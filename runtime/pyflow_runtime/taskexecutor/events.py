@@ -16,52 +16,52 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all events."""
 
 
-class Started(Event):
+class Started(Event, frozen=True, kw_only=True):
     """First event of a machine's life."""
 
 
-class SessionOpened(Event):
+class SessionOpened(Event, frozen=True, kw_only=True):
     """The session that ``OpenSession`` with this number asked for is connected."""
 
     session: int
 
 
-class SessionClosed(Event):
+class SessionClosed(Event, frozen=True, kw_only=True):
     """It could not be connected, or was and is closed now; also after ``CloseSession``."""
 
     session: int
     reason: str
 
 
-class JobManagerMessage(Event):
+class JobManagerMessage(Event, frozen=True, kw_only=True):
     """A message on that session."""
 
     session: int
     message: ToTaskManagerMessage
 
 
-class EnvironmentPrepared(Event):
+class EnvironmentPrepared(Event, frozen=True, kw_only=True):
     """The artifacts of the allocation's job are in place on this machine."""
 
     allocation_id: str
     environment: WorkerEnvironment
 
 
-class EnvironmentFailed(Event):
+class EnvironmentFailed(Event, frozen=True, kw_only=True):
     """``PrepareEnvironment`` failed (a blob is missing, an archive is bad, the disk is full)."""
 
     allocation_id: str
     failure: FailureInfo
 
 
-class WorkerMessage(Event):
+class WorkerMessage(Event, frozen=True, kw_only=True):
     """A message on the worker's control connection, ``WorkerStarted`` first."""
 
     worker_id: str
     message: FromWorkerMessage
 
 
-class WorkerExited(Event):
+class WorkerExited(Event, frozen=True, kw_only=True):
     """The worker's process has ended, or could never be started. Exactly one follows each ``StartWorker``.
 
     Everything the worker sent comes before it. ``failure`` says how it ended, as a user should read it (signal, exit
@@ -72,13 +72,13 @@ class WorkerExited(Event):
     failure: FailureInfo
 
 
-class TimerFired(Event):
+class TimerFired(Event, frozen=True, kw_only=True):
     """A timer that ``SetTimer`` asked for."""
 
     key: str
 
 
-class ShutDown(Event):
+class ShutDown(Event, frozen=True, kw_only=True):
     """Planned end: say goodbye, stop the workers, then ``Terminate``."""
 
     reason: str

@@ -121,7 +121,7 @@ class ToTaskManager(msgspec.Struct, frozen=True, kw_only=True, tag_field="type")
     epoch: int
 
 
-class RegistrationAccepted(ToTaskManager, tag="registration_accepted"):
+class RegistrationAccepted(ToTaskManager, tag="registration_accepted", frozen=True, kw_only=True):
     """Times in milliseconds."""
 
     job_manager_id: str
@@ -129,17 +129,17 @@ class RegistrationAccepted(ToTaskManager, tag="registration_accepted"):
     heartbeat_timeout: int
 
 
-class RegistrationRefused(ToTaskManager, tag="registration_refused"):
+class RegistrationRefused(ToTaskManager, tag="registration_refused", frozen=True, kw_only=True):
     reason: str
 
 
-class HeartbeatRequest(ToTaskManager, tag="heartbeat_request"):
+class HeartbeatRequest(ToTaskManager, tag="heartbeat_request", frozen=True, kw_only=True):
     """Wants a ``HeartbeatReport`` at once."""
 
     sequence: int
 
 
-class AllocateSlot(ToTaskManager, tag="allocate_slot"):
+class AllocateSlot(ToTaskManager, tag="allocate_slot", frozen=True, kw_only=True):
     """Start (or take a warm) worker for the slot; answered by SlotReady or SlotFailed.
 
     Allocation ids are 32 hexadecimal digits that grow: a greater one means that the slot's earlier allocation is over.
@@ -150,32 +150,32 @@ class AllocateSlot(ToTaskManager, tag="allocate_slot"):
     environment: JobEnvironment
 
 
-class FreeSlot(ToTaskManager, tag="free_slot"):
+class FreeSlot(ToTaskManager, tag="free_slot", frozen=True, kw_only=True):
     """End the worker of that allocation and offer the slot again; its tasks are gone with it."""
 
     allocation_id: str
 
 
-class DeployTasks(ToTaskManager, tag="deploy_tasks"):
+class DeployTasks(ToTaskManager, tag="deploy_tasks", frozen=True, kw_only=True):
     """Run these subtasks in the slot; attempts that are known already are left alone."""
 
     allocation_id: str
     tasks: list[TaskDeployment]
 
 
-class CancelTasks(ToTaskManager, tag="cancel_tasks"):
+class CancelTasks(ToTaskManager, tag="cancel_tasks", frozen=True, kw_only=True):
     """Cancel these attempts; unknown ones are reported as CANCELED."""
 
     attempt_ids: list[ExecutionAttemptId]
 
 
-class AcknowledgeTerminal(ToTaskManager, tag="acknowledge_terminal"):
+class AcknowledgeTerminal(ToTaskManager, tag="acknowledge_terminal", frozen=True, kw_only=True):
     """The terminal states of these attempts are recorded; the TaskManager may forget them."""
 
     attempt_ids: list[ExecutionAttemptId]
 
 
-class DeliverOperatorEvent(ToTaskManager, tag="deliver_operator_event"):
+class DeliverOperatorEvent(ToTaskManager, tag="deliver_operator_event", frozen=True, kw_only=True):
     """From the job's coordinator (or a client) to one attempt's operator. Payloads are opaque to the JobManager."""
 
     attempt_id: ExecutionAttemptId
@@ -184,7 +184,7 @@ class DeliverOperatorEvent(ToTaskManager, tag="deliver_operator_event"):
     sequence: int
 
 
-class AcknowledgeOperatorEvents(ToTaskManager, tag="acknowledge_operator_events"):
+class AcknowledgeOperatorEvents(ToTaskManager, tag="acknowledge_operator_events", frozen=True, kw_only=True):
     """All ``OperatorEvent`` of that attempt up to this sequence were taken."""
 
     attempt_id: ExecutionAttemptId
@@ -198,7 +198,7 @@ class FromTaskManager(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     """Base of all messages of a TaskManager."""
 
 
-class RegisterTaskManager(FromTaskManager, tag="register_task_manager"):
+class RegisterTaskManager(FromTaskManager, tag="register_task_manager", frozen=True, kw_only=True):
     """First message of a session, repeated until answered. ``started`` is epoch milliseconds."""
 
     task_manager_id: str
@@ -239,7 +239,7 @@ class ExecutionReport(msgspec.Struct, frozen=True):
     events_sent: int = 0
 
 
-class HeartbeatReport(FromTaskManager, tag="heartbeat_report"):
+class HeartbeatReport(FromTaskManager, tag="heartbeat_report", frozen=True, kw_only=True):
     """The whole truth of a TaskManager at one moment; ``sequence`` echoes the request's."""
 
     sequence: int
@@ -247,13 +247,13 @@ class HeartbeatReport(FromTaskManager, tag="heartbeat_report"):
     executions: list[ExecutionReport]
 
 
-class SlotReady(FromTaskManager, tag="slot_ready"):
+class SlotReady(FromTaskManager, tag="slot_ready", frozen=True, kw_only=True):
     allocation_id: str
     slot: int
     address: WorkerAddress
 
 
-class SlotFailed(FromTaskManager, tag="slot_failed"):
+class SlotFailed(FromTaskManager, tag="slot_failed", frozen=True, kw_only=True):
     """The worker of that allocation could not start or died; the slot is free again."""
 
     allocation_id: str
@@ -261,11 +261,11 @@ class SlotFailed(FromTaskManager, tag="slot_failed"):
     failure: FailureInfo
 
 
-class TaskStateChanged(FromTaskManager, tag="task_state_changed"):
+class TaskStateChanged(FromTaskManager, tag="task_state_changed", frozen=True, kw_only=True):
     report: ExecutionReport
 
 
-class OperatorEvent(FromTaskManager, tag="operator_event"):
+class OperatorEvent(FromTaskManager, tag="operator_event", frozen=True, kw_only=True):
     """From one attempt's operator to its counterpart in the coordinator (or to the client, for ``collect``).
 
     ``sequence`` is set by the TaskManager, not by the worker.
@@ -277,14 +277,14 @@ class OperatorEvent(FromTaskManager, tag="operator_event"):
     sequence: int = 0
 
 
-class OperatorEventsReceived(FromTaskManager, tag="operator_events_received"):
+class OperatorEventsReceived(FromTaskManager, tag="operator_events_received", frozen=True, kw_only=True):
     """All ``DeliverOperatorEvent`` for that attempt up to this sequence were taken."""
 
     attempt_id: ExecutionAttemptId
     received: int
 
 
-class TaskManagerLeaving(FromTaskManager, tag="task_manager_leaving"):
+class TaskManagerLeaving(FromTaskManager, tag="task_manager_leaving", frozen=True, kw_only=True):
     """Planned end: slots and tasks of this TaskManager are gone."""
 
     reason: str

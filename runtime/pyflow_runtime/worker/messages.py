@@ -58,28 +58,28 @@ class ToWorker(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of all messages to a worker."""
 
 
-class PrepareWorker(ToWorker, tag="prepare_worker"):
+class PrepareWorker(ToWorker, tag="prepare_worker", frozen=True, kw_only=True):
     """Sent once, before any task: the job this worker belongs to."""
 
     allocation_id: str
     environment: WorkerEnvironment
 
 
-class StartTasks(ToWorker, tag="start_tasks"):
+class StartTasks(ToWorker, tag="start_tasks", frozen=True, kw_only=True):
     tasks: list[TaskDeployment]
 
 
-class CancelWorkerTasks(ToWorker, tag="cancel_tasks"):
+class CancelWorkerTasks(ToWorker, tag="cancel_tasks", frozen=True, kw_only=True):
     attempt_ids: list[ExecutionAttemptId]
 
 
-class WorkerOperatorEvent(ToWorker, tag="operator_event"):
+class WorkerOperatorEvent(ToWorker, tag="operator_event", frozen=True, kw_only=True):
     attempt_id: ExecutionAttemptId
     operator_id: str
     payload: bytes
 
 
-class StopWorker(ToWorker, tag="stop_worker"):
+class StopWorker(ToWorker, tag="stop_worker", frozen=True, kw_only=True):
     """End now; running tasks are abandoned (their writers abort)."""
 
 
@@ -93,7 +93,7 @@ class FromWorker(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of all messages of a worker."""
 
 
-class WorkerStarted(FromWorker, tag="worker_started"):
+class WorkerStarted(FromWorker, tag="worker_started", frozen=True, kw_only=True):
     """First frame on the control connection."""
 
     worker_id: str
@@ -101,13 +101,13 @@ class WorkerStarted(FromWorker, tag="worker_started"):
     address: WorkerAddress
 
 
-class TaskReport(FromWorker, tag="task_report"):
+class TaskReport(FromWorker, tag="task_report", frozen=True, kw_only=True):
     """A state change, or a periodic report with metrics (about every second while anything runs)."""
 
     report: ExecutionReport
 
 
-class WorkerEvent(FromWorker, tag="worker_event"):
+class WorkerEvent(FromWorker, tag="worker_event", frozen=True, kw_only=True):
     event: OperatorEvent
 
 
