@@ -1,6 +1,6 @@
-"""The JobStore: an interface for everything that must survive a JobManager. Directories first; others pass the same tests.
+"""The JobStore: the interface of everything that must survive a JobManager.
 
-Calls block (they are made from a thread, never from an event loop) and are durable when they return. Every write
+All stores pass one suite of tests. Calls block (they are made from a thread, never from an event loop) and are durable when they return. Every write
 names the leader epoch it is made under: once a newer epoch is claimed, writes of older ones are refused.
 """
 
