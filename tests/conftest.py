@@ -1,0 +1,197 @@
+"""Fixtures of every test, and the check that no test leaves anything behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.leaks import Belongings, Watch
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+BUILD_SECONDS = 300
+WORDS = ("stream", "window", "Key", "state", "timer", "naïve", "Zürich", "the", "of", "and", "slot", "über")
+
+_watch = pytest.StashKey[Watch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch from the very beginning: whatever starts later inherits the session's tag and temporary folder."""
+    config.stash[_watch] = Watch()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the session's temporary folder."""
+    if (watch := config.stash.get(_watch, None)) is not None:
+        watch.close()
+
+
+@pytest.fixture(scope="session")
+def watch(pytestconfig: pytest.Config) -> Watch:
+    """What looks for leaks in this session."""
+    return pytestconfig.stash[_watch]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_by_the_session(watch: Watch) -> Iterator[None]:
+    """At the very end nothing is left, by fixtures of any scope either."""
+    before = watch.look()
+    yield
+    _complain("The test session", watch, before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(watch: Watch, nothing_left_by_the_session: None) -> Iterator[None]:
+    """After each test no process, listening socket, shared memory or temporary folder of ours is left."""
+    before = watch.look()
+    yield
+    _complain("The test", watch, before)
+
+
+def _complain(who: str, watch: Watch, before: Belongings) -> None:
+    if left := watch.left_since(before):
+        pytest.fail(f"{who} left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a run of ``bin/flink`` ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def lines(self) -> list[str]:
+        """The lines of the standard output."""
+        return self.stdout.splitlines()
+
+
+class Flink:
+    """Runs ``bin/flink`` as a user would: with a home, a cache and a temporary folder of its own."""
+
+    def __init__(self, root: Path, working_directory: Path) -> None:
+        self.root = root
+        self.working_directory = working_directory
+        self.temporary = root / "t"
+        self.home = root / "h"
+        self.command: tuple[str | Path, ...] = (CHECKOUT / "bin" / "flink",)
+        self._started: list[subprocess.Popen[str]] = []
+        for folder in (self.temporary, self.home):
+            folder.mkdir()
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment of the command: the caller's, without what would lead it to other installations."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("FLINK_") and name not in ("VIRTUAL_ENV", "PYTHONPATH", "COLUMNS", "LINES")
+        }
+        private = {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / "c"), "TMPDIR": str(self.temporary)}
+        return {**kept, **private, **(extra or {})}
+
+    def start(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.Popen[str]:
+        """Start the command in a process group of its own; the fixture ends it if the test does not."""
+        process = subprocess.Popen(
+            [*self.command, *arguments],
+            cwd=cwd or self.working_directory,
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 60,
+    ) -> Completed:
+        """Run the command to its end; a test whose command does not end in time fails with what it printed."""
+        process = self.start(*arguments, env=env, cwd=cwd)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self._end(process)
+            stdout, stderr = process.communicate()
+            pytest.fail(f"bin/flink {arguments} took more than {timeout} s.\nstdout: {stdout}\nstderr: {stderr}")
+        return Completed(process.returncode, stdout, stderr)
+
+    def close(self) -> None:
+        """End what is still running."""
+        for process in self._started:
+            if process.poll() is None:
+                self._end(process)
+            process.communicate()
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def built_environment() -> None:
+    """The checkout's virtual environment, built here if no start of ``bin/flink`` has built it."""
+    command = [str(CHECKOUT / "bin" / "flink"), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    if done.returncode:
+        pytest.fail(f"bin/flink --version does not run: {done.stderr}")
+
+
+@pytest.fixture
+def flink(built_environment: None, tmp_path: Path) -> Iterator[Flink]:
+    """``flink("run", "job.py")`` runs ``bin/flink`` and fails the test if it leaves a temporary file."""
+    # Not below tmp_path: a Unix socket's path has 108 characters.
+    with tempfile.TemporaryDirectory(prefix="f", ignore_cleanup_errors=True) as root:
+        command = Flink(Path(root), tmp_path)
+        try:
+            yield command
+        finally:
+            command.close()
+        if left := sorted(path.name for path in command.temporary.iterdir()):
+            pytest.fail(f"bin/flink left in its temporary folder: {', '.join(left)}", pytrace=False)
+
+
+@dataclass(frozen=True)
+class WordFile:
+    """A text and how often each of its words occurs."""
+
+    path: Path
+    counts: Counter[str]
+
+
+@pytest.fixture
+def word_file(tmp_path: Path) -> Callable[..., WordFile]:
+    """``word_file(lines=1000, seed=1)`` writes a text of words, some not ASCII, with blank lines between."""
+
+    def write(lines: int = 1000, seed: int = 1, name: str = "words.txt") -> WordFile:
+        chance = random.Random(seed)
+        counts: Counter[str] = Counter()
+        path = tmp_path / name
+        with path.open("w", encoding="utf-8") as file:
+            for _ in range(lines):
+                words = chance.choices(WORDS, k=chance.randrange(12))
+                counts.update(words)
+                file.write(" ".join(words) + "\n")
+        return WordFile(path, counts)
+
+    return write
