@@ -58,6 +58,7 @@ def nothing_left(watch: Watch, nothing_left_by_the_session: None) -> Iterator[No
 
 def _complain(who: str, watch: Watch, before: Belongings) -> None:
     if left := watch.left_since(before):
+        watch.end_processes_since(before)
         pytest.fail(f"{who} left behind:\n  " + "\n  ".join(left), pytrace=False)
 
 

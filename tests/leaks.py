@@ -12,6 +12,7 @@ import contextlib
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -50,15 +51,19 @@ class Belongings:
     shared_memory: frozenset[str]
     folders: frozenset[str]
 
-    def beyond(self, before: Belongings) -> list[str]:
-        """A sentence for each thing that came since ``before`` and descends from nothing in it."""
+    def processes_beyond(self, before: Belongings) -> list[Process]:
+        """The processes that came since ``before`` and descend from none in it."""
         known = {process.pid for process in before.processes}
         parents = {process.pid: process.parent for process in self.processes}
-        found = [
-            str(process)
+        return [
+            process
             for process in sorted(self.processes, key=lambda process: process.pid)
             if process.pid not in known and not known.intersection(_ancestors(process.pid, parents))
         ]
+
+    def beyond(self, before: Belongings) -> list[str]:
+        """A sentence for each thing that came since ``before``."""
+        found = [str(process) for process in self.processes_beyond(before)]
         found += [f"listening socket {name}" for name in sorted(self.sockets - before.sockets)]
         found += [f"shared memory {name}" for name in sorted(self.shared_memory - before.shared_memory)]
         found += [f"temporary file or folder {name}" for name in sorted(self.folders - before.folders)]
@@ -103,6 +108,12 @@ class Watch:
         while (left := self.look().beyond(before)) and time.monotonic() < deadline:
             time.sleep(0.02)
         return left
+
+    def end_processes_since(self, before: Belongings) -> None:
+        """Kill what a test left running, so that the tests after it do not suffer."""
+        for process in self.look().processes_beyond(before):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Undo the installation and remove the session's folder."""

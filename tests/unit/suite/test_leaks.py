@@ -135,7 +135,7 @@ def test_a_temporary_folder_is_seen(inner: Watch) -> None:
 
 @pytest.mark.slow
 def test_a_session_with_a_leak_fails(tmp_path: Path) -> None:
-    """Not only the parts: a test that leaves an orphan is an error, and so is a fixture of the session's scope."""
+    """Not only the parts work: a test that leaves an orphan is an error, and so is a fixture of the session's scope."""
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
     (tmp_path / "test_leaking.py").write_text(
         f"""
@@ -162,8 +162,9 @@ def test_uses_what_lives_longer(wide): pass
         text=True,
         cwd=tmp_path,
     )
-    os.kill(int((tmp_path / "pid").read_text()), 9)
+    pid = (tmp_path / "pid").read_text().strip()
     assert "3 passed, 2 errors" in done.stdout
-    assert "The test left behind:\n  process " in done.stdout
+    assert f"The test left behind:\n  process {pid} " in done.stdout
     assert "The test session left behind:\n  temporary file or folder " in done.stdout
     assert done.returncode == 1
+    assert not Path(f"/proc/{pid}").exists(), "the process that was left should have been ended"
