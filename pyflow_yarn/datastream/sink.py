@@ -1,7 +1,7 @@
 """The contract of a sink: writers in workers, and a committer in the job's coordinator.
 
-Output becomes visible only when the committer has committed it. Bounded jobs commit once, after every task has finished; with
-checkpoints, each completed checkpoint commits what was prepared for it.
+Output becomes visible only when the committer has committed it. Bounded jobs commit once, after every task has
+finished; with checkpoints, each completed checkpoint commits what was prepared for it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Committer(ABC):
         """Remove what will never be committed."""
 
     def cleanup(self, job_id: str) -> None:
-        """The job has ended, whatever its fate: remove unfinished leftovers of its writers (killed workers left them)."""
+        """The job has ended, whatever its fate: remove what killed workers left behind."""
 
 
 class Sink(ABC, Generic[T_contra]):

@@ -30,7 +30,8 @@ class ReaderContext:
 class SplitEnumerator(ABC):
     """Hands out splits to readers that ask for them. Splits are picklable values.
 
-    The coordinator calls it from one thread. ``open`` may look at the outside world (list files); an error there is the job's.
+    The coordinator calls it from one thread. ``open`` may look at the outside world (list files); an error there is
+    the job's.
     """
 
     def open(self) -> None:

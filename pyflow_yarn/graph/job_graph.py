@@ -62,8 +62,8 @@ class OperatorNode(msgspec.Struct, frozen=True, kw_only=True):
     """One operator of a chain.
 
     ``id``: 32 hexadecimal digits. ``input``: index in the vertex's ``operators`` of the operator that feeds it,
-    -1 for the head. ``definition``: cloudpickle of a class of ``pyflow_yarn.graph.operators``. ``declared_at``: ``job.py:9``,
-    where the user's program created it. ``coordinated``: it has a counterpart (split
+    -1 for the head. ``definition``: cloudpickle of a class of ``pyflow_yarn.graph.operators``. ``declared_at``:
+    ``job.py:9``, where the user's program created it. ``coordinated``: it has a counterpart (split
     enumerator, committer) in the job's coordinator process.
     """
 
@@ -115,7 +115,8 @@ class JobGraph(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it is submitted; ``vertices`` are in topological order.
 
     ``configuration`` is the job's effective configuration (string to string). ``python_executable`` is the
-    interpreter of its workers and its coordinator ("" means the cluster's own). ``plan`` is the text of Flink's JSON plan.
+    interpreter of its workers and its coordinator ("" means the cluster's own). ``plan`` is the text of Flink's JSON
+    plan.
     """
 
     job_id: str

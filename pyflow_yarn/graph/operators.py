@@ -2,7 +2,8 @@
 
 These are specifications, never run-time objects. A ``function`` is what the user passed: a plain
 callable or an instance of a function class of ``pyflow_yarn.datastream.functions``; workers take
-``function.map`` and the like from it once. They are pickled with cloudpickle and unpickled by workers and coordinators only.
+``function.map`` and the like from it once. They are pickled with cloudpickle, and unpickled by workers and
+coordinators only.
 """
 
 from __future__ import annotations
@@ -103,9 +104,13 @@ class SinkOperator:
 
 @dataclass(frozen=True)
 class PrintOperator:
-    """``print()``: Flink's text of each record on the TaskManager's standard output, ``identifier:n> `` in front."""
+    """``print()``: Flink's text of each record on the TaskManager's standard output, ``identifier:n> `` in front.
+
+    ``input_type``: declared type of the records, which decides their text; None: as Python prints them.
+    """
 
     identifier: str = ""
+    input_type: Any = None
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,8 @@ class CollectOperator:
 class EdgeDefinition:
     """What an edge needs at run time.
 
-    ``key_selector`` for HASH and CUSTOM; ``partitioner(key, number_of_channels) -> channel`` for CUSTOM (a callable or a
-    ``Partitioner``); ``type_info``: the declared type of the records (None: pickled); ``key_type`` as declared.
+    ``key_selector`` for HASH and CUSTOM; ``partitioner(key, number_of_channels) -> channel`` for CUSTOM (a callable
+    or a ``Partitioner``); ``type_info``: the declared type of the records (None: pickled); ``key_type`` as declared.
     """
 
     key_selector: Callable[[Any], Any] | None = None

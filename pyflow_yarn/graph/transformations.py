@@ -1,0 +1,93 @@
+"""Transformations: what the calls of a program left behind, before any decision about how to run it.
+
+They are immutable and name their inputs by id. A call such as ``stream.name("x")`` replaces a transformation by a
+changed copy under the same id, so that streams already derived from it see the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pyflow_yarn.graph.job_graph import Partitioning
+from pyflow_yarn.graph.operators import OperatorKind
+
+
+class ChainingStrategy(StrEnum):
+    """How an operator may be chained to the one that feeds it: always, never, or only others to it."""
+
+    ALWAYS = "ALWAYS"
+    HEAD = "HEAD"
+    NEVER = "NEVER"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transformation:
+    """Base of all; ``declared_at`` is ``job.py:9``, the user's call."""
+
+    id: int
+    inputs: tuple[int, ...]
+    output_type: Any = None
+    declared_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorTransformation(Transformation):
+    """An operator. ``definition`` is of ``pyflow_yarn.graph.operators``; None means "not said", to be inherited.
+
+    ``non_parallel`` operators have parallelism 1 for good. ``uid_hash`` is an operator id given literally.
+    """
+
+    kind: OperatorKind
+    name: str
+    definition: Any
+    parallelism: int | None = None
+    max_parallelism: int | None = None
+    non_parallel: bool = False
+    uid: str = ""
+    uid_hash: str = ""
+    description: str = ""
+    slot_sharing_group: str | None = None
+    chaining: ChainingStrategy = ChainingStrategy.ALWAYS
+    buffer_timeout: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionTransformation(Transformation):
+    """``rebalance()``, ``key_by()`` and the like: says how its output reaches the next operator."""
+
+    partitioning: Partitioning
+    key_selector: Callable[[Any], Any] | None = None
+    partitioner: Any = None
+    key_type: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnionTransformation(Transformation):
+    """``union()``: its output is the output of all its inputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSettings:
+    """What a program and its configuration say about all operators.
+
+    ``max_parallelism`` None: derived from each operator's parallelism. ``buffer_timeout`` is milliseconds.
+    """
+
+    parallelism: int = 1
+    max_parallelism: int | None = None
+    chaining: bool = True
+    chain_different_max_parallelism: bool = True
+    buffer_timeout: int = 100
+    auto_generate_uids: bool = True
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A program's transformations by id, and the ids that a job has to contain (``roots``, in order of declaration)."""
+
+    transformations: Mapping[int, Transformation]
+    roots: tuple[int, ...]
+    settings: GraphSettings = field(default_factory=GraphSettings)
