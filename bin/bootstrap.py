@@ -7,6 +7,7 @@ the environment; whatever there is to tell goes to standard error.
 An environment is complete when its file ``complete`` exists, a copy of the ``setup.cfg`` it was last checked against.
 Its name has the Python version and a hash of what is installed in it: a build that was interrupted has no
 marker and is built again, and two starts at once build it once (an flock, which ends with the process that holds it).
+A file ``current`` beside it names the environment that starts without PYFLOW_PYTHON use.
 """
 
 from __future__ import annotations
@@ -105,8 +106,9 @@ def environment(checkout: Path, extras: Sequence[str], environ: Mapping[str, str
                 _write(marker, wanted.encode())
         if (place / "complete").read_bytes() != requirements.text:
             _write(place / "complete", requirements.text)
-        if not environ.get("PYFLOW_PYTHON") or not (home / "venv" / "complete").exists():
-            _point(home / "venv", place)
+        current = home / "current"
+        if not environ.get("PYFLOW_PYTHON") or not current.exists():
+            _write(current, f"{place.name}\n".encode())
     return place
 
 
@@ -217,15 +219,6 @@ def _lock(path: Path) -> Iterator[None]:
             _tell("waiting for another start that is building the virtual environment ...")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _point(link: Path, place: Path) -> None:
-    """Let ``link`` name the environment that starts use; a reader sees the old one or the new one."""
-    if link.is_symlink() and os.readlink(link) == place.name:
-        return
-    temporary = link.with_name(f"{link.name}.{os.getpid()}")
-    temporary.symlink_to(place.name)
-    os.replace(temporary, link)
 
 
 def _write(path: Path, content: bytes) -> None:

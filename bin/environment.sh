@@ -1,26 +1,26 @@
 # Sourced by the commands beside it, with $root set to the checkout: finds the project's virtual environment, or has
 # bootstrap.py build it. Costs one `cmp` when the environment stands: no Python runs to find out which Python to run.
 
-pyflow_fits() {
+pyflow_current() {
+    # The environment that a folder of environments names as the usual one. A process keeps to the one it started with.
+    read -r environment <"$1/current" || return 1
+    environment=$1/$environment
     # The marker is a copy of the setup.cfg that the environment was last checked against, written when it is complete.
-    [ -x "$1/bin/python" ] && cmp -s "$1/complete" "$root/setup.cfg"
-}
+    [ -x "$environment/bin/python" ] && cmp -s "$environment/complete" "$root/setup.cfg"
+} 2>/dev/null
 
 pyflow_standing() {
     # An explicit interpreter may need another environment than the usual one: bootstrap.py knows.
     [ -z "${PYFLOW_PYTHON:-}" ] || return 1
     if [ -n "${PYFLOW_CACHE_DIR:-}" ]; then
-        environment=$PYFLOW_CACHE_DIR/checkouts$root/venv
-        pyflow_fits "$environment"
+        pyflow_current "$PYFLOW_CACHE_DIR/checkouts$root"
         return
     fi
-    environment=$root/.pyflow/venv
-    pyflow_fits "$environment" && return
+    pyflow_current "$root/.pyflow" && return
     case ${XDG_CACHE_HOME:-} in
-        /*) environment=$XDG_CACHE_HOME/pyflow-yarn/checkouts$root/venv ;;
-        *) environment=${HOME:-}/.cache/pyflow-yarn/checkouts$root/venv ;;
+        /*) pyflow_current "$XDG_CACHE_HOME/pyflow-yarn/checkouts$root" ;;
+        *) pyflow_current "${HOME:-}/.cache/pyflow-yarn/checkouts$root" ;;
     esac
-    pyflow_fits "$environment"
 }
 
 pyflow_bare_python() {
