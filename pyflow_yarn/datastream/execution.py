@@ -7,7 +7,7 @@ the one of ``pyflow_yarn.client.executor.default_executor()``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -28,10 +28,14 @@ class JobFile(NamedTuple):
 
 @dataclass(frozen=True)
 class PreparedJob:
-    """A job as the program declared it: ``graph`` has no artifacts yet, ``files`` are what to ship."""
+    """A job as the program declared it: ``graph`` has no artifacts yet, ``files`` are what to ship.
+
+    ``stream_plan()`` is the text that ``flink info`` shows.
+    """
 
     graph: JobGraph
     files: tuple[JobFile, ...] = ()
+    stream_plan: Callable[[], str] = str
 
 
 class ResultPage(NamedTuple):

@@ -281,6 +281,7 @@ class StreamExecutionEnvironment:
 
     def _prepare(self, graph: StreamGraph, job_name: str | None) -> execution.PreparedJob:
         from pyflow_yarn.graph.generator import job_graph
+        from pyflow_yarn.graph.plan import stream_plan
 
         texts = self._configuration.to_dict()
         prepared = execution.PreparedJob(
@@ -293,6 +294,7 @@ class StreamExecutionEnvironment:
                 python_executable=options.PYTHON_EXECUTABLE.read(texts) or "",
             ),
             job_files.files_of(texts),
+            stream_plan=lambda: stream_plan(graph),
         )
         self.program.pending.clear()
         return prepared
