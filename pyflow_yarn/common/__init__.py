@@ -1,5 +1,7 @@
 """What programs of every kind use: types, rows, configuration, job clients. PyFlink's names and signatures."""
 
+from __future__ import annotations
+
 from pyflow_yarn.common.completable_future import CompletableFuture
 from pyflow_yarn.common.config_options import ConfigOption, ConfigOptions
 from pyflow_yarn.common.configuration import Configuration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -89,12 +90,12 @@ class Configuration:
         return self._put(key, bytearray(value), bytearray)
 
     def _put(self, key: str, value: Any, expected: type) -> Configuration:
-        if not isinstance(key, str) or not isinstance(value, expected):
+        if not isinstance(value, expected):
             raise ConfigurationError(f"The value of {key} must be of type {expected.__name__}, not {value!r}.")
         self._values[key] = value
         return self
 
-    def key_set(self) -> set[str]:
+    def key_set(self) -> builtins.set[str]:
         """All keys."""
         return set(self._values)
 

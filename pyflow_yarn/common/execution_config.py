@@ -79,7 +79,7 @@ class ExecutionConfig:
         """Parallelism of operators that have none of their own."""
         if parallelism == self.PARALLELISM_UNKNOWN:
             return self
-        if not isinstance(parallelism, int) or (parallelism < 1 and parallelism != self.PARALLELISM_DEFAULT):
+        if _whole_number("parallelism", parallelism) < 1 and parallelism != self.PARALLELISM_DEFAULT:
             raise ConfigurationError(
                 f"The parallelism must be at least 1, or {self.PARALLELISM_DEFAULT} for the default, not {parallelism}."
             )
@@ -92,7 +92,7 @@ class ExecutionConfig:
 
     def set_max_parallelism(self, max_parallelism: int) -> ExecutionConfig:
         """Number of key groups."""
-        if not isinstance(max_parallelism, int) or not 0 < max_parallelism <= MAX_PARALLELISM:
+        if not 0 < _whole_number("maximum parallelism", max_parallelism) <= MAX_PARALLELISM:
             raise ConfigurationError(
                 f"The maximum parallelism must be from 1 to {MAX_PARALLELISM}, not {max_parallelism}."
             )
@@ -228,7 +228,13 @@ class ExecutionConfig:
         return hash(self._configuration)
 
 
+def _whole_number(what: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ConfigurationError(f"The {what} must be a whole number, not {value!r}.")
+    return value
+
+
 def _not_negative(what: str, milliseconds: int) -> int:
-    if not isinstance(milliseconds, int) or milliseconds < 0:
+    if _whole_number(what, milliseconds) < 0:
         raise ConfigurationError(f"The {what} must be a number of milliseconds from 0, not {milliseconds}.")
     return milliseconds

@@ -102,7 +102,11 @@ def _special(value: float) -> str | None:
 
 def java_double(value: float) -> str:
     """``Double.toString``."""
-    return _special(value) or _from_shortest(repr(float(value)))
+    special = _special(value)
+    if special is not None:
+        return special
+    two_digits = f"{value:.1e}"  # Java shows at least two digits, the nearest ones: 4.9E-324
+    return _from_shortest(two_digits if float(two_digits) == value else repr(float(value)))
 
 
 def java_float(value: float) -> str:
@@ -115,7 +119,7 @@ def java_float(value: float) -> str:
     special = _special(single)
     if special is not None:
         return special
-    for precision in range(9):
+    for precision in range(1, 9):
         shortest = f"{single:.{precision}e}"
         if struct.pack("<f", float(shortest)) == packed:
             break
@@ -207,9 +211,7 @@ def _map(type_info: Any) -> TextFunction:
     def text(value: Any) -> str:
         if not isinstance(value, dict):
             return _plain(value)
-        entries = (
-            f"{key_text(key)}={'null' if entry is None else value_text(entry)}" for key, entry in value.items()
-        )
+        entries = (f"{key_text(key)}={'null' if entry is None else value_text(entry)}" for key, entry in value.items())
         return f"{{{', '.join(entries)}}}"
 
     return text

@@ -1,7 +1,7 @@
 """Types of records: ``Types`` and what it makes.
 
 A declared type chooses how records are encoded between workers (``msgspec_type``) and how they are printed
-(``pyflow_yarn.common.type_text``). It converts nothing: a record that does not have the declared type travels unchanged.
+(``pyflow_yarn.common.type_text``). It converts nothing: a record of another type travels unchanged.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class TypeInformation:
         return ()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._identity() == other._identity()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash((type(self), self._identity()))
@@ -126,8 +126,10 @@ class BasicTypeInfo(TypeInformation):
         actual = set(map(type, values))
         if actual <= expected:
             return True
-        return float in expected and actual <= {int, float} and all(
-            type(value) is float or -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER for value in values
+        return (
+            float in expected
+            and actual <= {int, float}
+            and all(type(value) is float or -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER for value in values)
         )
 
     def _identity(self) -> tuple[Any, ...]:
@@ -251,7 +253,7 @@ class SqlTimeTypeInfo(TypeInformation):
 
 def _list_of(element_type: TypeInformation) -> Any:
     element = element_type.msgspec_type()
-    return None if element is None else list[element]
+    return None if element is None else list[element]  # type: ignore[valid-type]
 
 
 def _lists_fit(values: Sequence[Any], element_type: TypeInformation) -> bool:
@@ -316,7 +318,9 @@ class BasicArrayTypeInfo(_ArrayTypeInfo):
     """A list of elements of a basic type."""
 
     def __init__(self, element_type: TypeInformation) -> None:
-        if not isinstance(element_type, BasicTypeInfo) or element_type.basic_type not in _PRIMITIVE | {BasicType.STRING}:
+        if not isinstance(element_type, BasicTypeInfo) or element_type.basic_type not in _PRIMITIVE | {
+            BasicType.STRING
+        }:
             raise TypeError(f"Invalid element type for a basic array: {element_type}.")
         super().__init__(element_type)
 
@@ -421,7 +425,7 @@ class MapTypeInfo(TypeInformation):
 
     def msgspec_type(self) -> Any:
         key, value = self._key_type_info.msgspec_type(), self._value_type_info.msgspec_type()
-        return None if key is None or value is None or not self._hashable_key() else dict[key, value]
+        return None if key is None or value is None or not self._hashable_key() else dict[key, value]  # type: ignore[valid-type]
 
     def _hashable_key(self) -> bool:
         """Keys that msgspec gives back as they were: basic ones."""

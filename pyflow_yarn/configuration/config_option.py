@@ -54,8 +54,14 @@ class ConfigOption(Generic[T]):
         """The typed value, or the default; ``ConfigurationError`` when the text does not fit the type."""
         key = self.used_key(mapping)
         if key is None:
-            return self.default
+            return self._from_entries(mapping) if self.type.name == "map" else self.default
         return self.parse(mapping[key], key=key, origin=getattr(mapping, "origins", {}).get(key, ""))
+
+    def _from_entries(self, mapping: Mapping[str, str]) -> T:
+        """A map given as one key for each entry: ``pipeline.global-job-parameters.color: red``."""
+        start = f"{self.key}."
+        entries: Any = {key.removeprefix(start): value for key, value in mapping.items() if key.startswith(start)}
+        return entries or self.default
 
     def parse(self, text: str, key: str = "", origin: str = "") -> T:
         """The typed value of ``text``; the error names the key, the value, its origin and what is allowed."""
@@ -157,7 +163,8 @@ def choice(*allowed: str, aliases: Mapping[str, str] | None = None) -> ValueType
         except KeyError:
             raise ValueError(text) from None
 
-    return ValueType("enum", ", ".join((*allowed[:-1], f"or {allowed[-1]}") if len(allowed) > 1 else allowed), parse)
+    words = f"{', '.join(allowed[:-1])} or {allowed[-1]}" if len(allowed) > 1 else allowed[0]
+    return ValueType("enum", words, parse)
 
 
 def integer(minimum: int | None = None, maximum: int | None = None) -> ValueType[int]:
@@ -185,9 +192,7 @@ def duration(minimum: int = 0) -> ValueType[int]:
         return milliseconds
 
     bound = f" of at least {values.format_duration(minimum)}" if minimum else ""
-    return ValueType(
-        "duration", f"a duration{bound} such as '10 s', '500 ms' or 'PT1M'", parse, values.format_duration
-    )
+    return ValueType("duration", f"a duration{bound} such as '10 s', '500 ms' or 'PT1M'", parse, values.format_duration)
 
 
 def size(minimum: int = 0) -> ValueType[int]:

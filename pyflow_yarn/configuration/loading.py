@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pyflow_yarn.configuration.values import escape, format_list
+from pyflow_yarn.configuration.values import format_list, format_map
 from pyflow_yarn.errors import ConfigurationError
 
 CONFIG_FILE = "config.yaml"
@@ -133,7 +132,7 @@ def _flatten(document: dict[Any, Any], prefix: str) -> Iterator[tuple[str, str]]
     for name, value in document.items():
         key = f"{prefix}{name}"
         if isinstance(value, dict) and is_map(key):
-            yield key, ",".join(escape(f"{escape(str(k), ':')}:{escape(_scalar(v), ':')}", ",") for k, v in value.items())
+            yield key, _scalar(value)
         elif isinstance(value, dict):
             yield from _flatten(value, f"{key}.")
         elif value is not None and value != "":
@@ -145,7 +144,7 @@ def _scalar(value: Any) -> str:
     if isinstance(value, list):
         return format_list(_scalar(element) for element in value)
     if isinstance(value, dict):
-        return ",".join(escape(f"{escape(str(key), ':')}:{escape(_scalar(entry), ':')}", ",") for key, entry in value.items())
+        return format_map({str(key): _scalar(entry) for key, entry in value.items()})
     return "" if value is None else str(value)
 
 
@@ -172,8 +171,8 @@ def check_values(configuration: Mapping[str, str]) -> None:
 
 def check_keys(configuration: Mapping[str, str]) -> list[str]:
     """One sentence for each key that nobody knows, with the nearest known ones."""
-    from pyflow_yarn.configuration.reference_keys import has_free_suffix, is_reference_key
     from pyflow_yarn.configuration.options import OPTIONS, canonical_key
+    from pyflow_yarn.configuration.reference_keys import has_free_suffix, is_reference_key
 
     origins: Mapping[str, str] = getattr(configuration, "origins", {})
     warnings: list[str] = []
@@ -181,15 +180,15 @@ def check_keys(configuration: Mapping[str, str]) -> list[str]:
         if canonical_key(key) in OPTIONS or is_reference_key(key) or has_free_suffix(key):
             continue
         source = f" (from {origins[key]})" if key in origins else ""
-        warnings.append(f"Unknown configuration key '{key}'{source}{did_you_mean(key)}.")
+        warnings.append(f"Unknown configuration key '{key}'{source}{did_you_mean(key) or '.'}")
     return warnings
 
 
 def did_you_mean(key: str) -> str:
-    """``: did you mean 'x'?`` without the final point, or an empty text when nothing is near."""
+    """``: did you mean 'x'?``, or an empty text when nothing is near."""
     from pyflow_yarn.configuration.options import OPTIONS
     from pyflow_yarn.configuration.reference_keys import REFERENCE_KEYS
 
     lowered = {candidate.lower(): candidate for candidate in (*sorted(REFERENCE_KEYS), *OPTIONS)}
     near = [lowered[match] for match in difflib.get_close_matches(key.lower(), lowered, n=3, cutoff=0.8)]
-    return ": did you mean " + " or ".join(f"'{match}'" for match in near) if near else ""
+    return ": did you mean " + " or ".join(f"'{match}'" for match in near) + "?" if near else ""

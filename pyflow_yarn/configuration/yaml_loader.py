@@ -25,7 +25,7 @@ class UniqueKeyLoader(yaml.BaseLoader):
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         """The text of a scalar; a plain ``null`` or ``~`` is no value."""
-        value = super().construct_scalar(node)
+        value = super().construct_scalar(node)  # type: ignore[arg-type]
         if isinstance(node, yaml.ScalarNode) and node.style is None and value in ("null", "Null", "NULL", "~"):
             return None
         return value

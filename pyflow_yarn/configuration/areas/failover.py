@@ -7,9 +7,15 @@ from pyflow_yarn.configuration.config_option import ConfigOption, choice, durati
 RESTART_STRATEGY_TYPE: ConfigOption[str | None] = ConfigOption(
     "restart-strategy.type",
     choice(
-        "none", "fixed-delay", "failure-rate", "exponential-delay",
+        "none",
+        "fixed-delay",
+        "failure-rate",
+        "exponential-delay",
         aliases={
-            "off": "none", "disable": "none", "fixeddelay": "fixed-delay", "failurerate": "failure-rate",
+            "off": "none",
+            "disable": "none",
+            "fixeddelay": "fixed-delay",
+            "failurerate": "failure-rate",
             "exponentialdelay": "exponential-delay",
         },
     ),

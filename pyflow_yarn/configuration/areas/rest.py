@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyflow_yarn.configuration.config_option import ConfigOption, boolean, choice, duration, integer, ports, size, text
+from pyflow_yarn.configuration.config_option import ConfigOption, boolean, choice, duration, integer, ports, text
 
 REST_ADDRESS: ConfigOption[str | None] = ConfigOption(
     "rest.address", text(), None, "Host of the REST interface that a client connects to."
@@ -76,6 +76,12 @@ SECURITY_REST_AUTH: ConfigOption[str] = ConfigOption(
     choice("token", "none"),
     "token",
     "Who may use the REST interface: whoever has the cluster's `token`, or (`none`) everybody who reaches its port.",
+)
+SECURITY_REST_TOKEN_FILE: ConfigOption[str | None] = ConfigOption(
+    "security.rest.token-file",
+    text(),
+    None,
+    "File that holds the token of the cluster a client connects to. Not needed for local clusters of the same user.",
 )
 SECURITY_SSL_INTERNAL_ENABLED: ConfigOption[bool] = ConfigOption(
     "security.ssl.internal.enabled",

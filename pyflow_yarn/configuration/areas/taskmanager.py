@@ -10,7 +10,6 @@ from pyflow_yarn.configuration.config_option import (
     number,
     ports,
     size,
-    string_list,
     text,
 )
 
@@ -102,7 +101,7 @@ TASKMANAGER_MEMORY_JVM_OVERHEAD_FRACTION: ConfigOption[float] = ConfigOption(
     "taskmanager.memory.jvm-overhead.fraction",
     number(0, 1),
     0.1,
-    "Memory of the supervisor process as a share of the process size (no JVM here: the name is the reference system's).",
+    "Memory of the supervisor process as a share of the process size (there is no JVM; the name is Flink's).",
 )
 TASKMANAGER_MEMORY_JVM_OVERHEAD_MIN: ConfigOption[int] = ConfigOption(
     "taskmanager.memory.jvm-overhead.min", size(), 64 * _MB, "Least of it. The reference system's default is 192 mb."
