@@ -1,0 +1,180 @@
+"""The actions on jobs of a running cluster: ``list``, ``cancel``, and those that wait for savepoints to exist."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pyflow_yarn.cli import options as opt
+from pyflow_yarn.cli.flavours import flavour_configuration
+from pyflow_yarn.cli.parser import ArgumentError, CommandLine
+from pyflow_yarn.client.configuration import configuration_directory, warn, warn_about
+from pyflow_yarn.client.rest import Conflict, RestClient
+from pyflow_yarn.configuration.loading import load
+from pyflow_yarn.configuration.options import EXECUTION_TARGET
+from pyflow_yarn.deployment.remote import RemoteCluster
+from pyflow_yarn.deployment.targets import LOCAL, chosen_target
+from pyflow_yarn.errors import ClusterError, ConfigurationError, NotYetSupportedError, PyflowError
+
+JOB_ID = re.compile(r"[0-9a-fA-F]{32}")
+EXIT_OK = 0
+EXIT_ERROR = 1
+SCHEDULED_STATES = ("CREATED", "INITIALIZING")
+TERMINAL_STATES = ("FINISHED", "CANCELED", "FAILED")
+RUNNING_HEADER = "------------------ Running/Restarting Jobs -------------------"
+SCHEDULED_HEADER = "----------------------- Scheduled Jobs -----------------------"
+TERMINATED_HEADER = "---------------------- Terminated Jobs -----------------------"
+FOOTER = "-" * 62
+
+
+class _Row(NamedTuple):
+    start_time: int
+    job_id: str
+    name: str
+    state: str
+
+    def __str__(self) -> str:
+        start = time.strftime("%d.%m.%Y %H:%M:%S", time.localtime(self.start_time / 1000))
+        return f"{start} : {self.job_id} : {self.name} ({self.state})"
+
+
+def list_jobs(line: CommandLine) -> int:
+    """``flink list``."""
+
+    def act() -> None:
+        every, running, scheduled = (name in line.values for name in ("a", "r", "s"))
+        neither = not (every or running or scheduled)
+        rest = _cluster(line)
+        print("Waiting for response...", flush=True)
+        rows = _rows(rest)
+        if running or every or neither:
+            shown = [row for row in rows if row.state not in (*SCHEDULED_STATES, *TERMINAL_STATES)]
+            _block(RUNNING_HEADER, shown, "No running jobs.")
+        if scheduled or every or neither:
+            _block(SCHEDULED_HEADER, [row for row in rows if row.state in SCHEDULED_STATES], "No scheduled jobs.")
+        if every:
+            _block(TERMINATED_HEADER, [row for row in rows if row.state in TERMINAL_STATES], "")
+
+    return _cluster_action(act)
+
+
+def _rows(rest: RestClient) -> list[_Row]:
+    try:
+        jobs = rest.get("/jobs/overview")["jobs"]
+        return sorted(_Row(int(job["start-time"]), job["jid"], job["name"], job["state"]) for job in jobs)
+    except (KeyError, TypeError, ValueError):
+        raise ClusterError("Failed to retrieve job list: what answers is no REST server of a cluster.") from None
+
+
+def _block(header: str, rows: list[_Row], none: str) -> None:
+    if rows:
+        print("\n".join([header, *map(str, rows), FOOTER]))
+    elif none:
+        print(none)
+
+
+def cancel(line: CommandLine) -> int:
+    """``flink cancel``."""
+    if "s" in line.values:
+        print('DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.')
+        return _savepoints_missing("Cancelling with a savepoint")
+    if not line.arguments:
+        raise ArgumentError("Missing JobID. Specify a JobID to cancel a job.")
+    job_id = parse_job_id(line.arguments[0])
+    print(f"Cancelling job {job_id}.", flush=True)
+
+    def act() -> None:
+        rest = _cluster(line)
+        try:
+            rest.send("PATCH", f"/jobs/{job_id}?mode=cancel")
+        except Conflict as error:
+            # Cancelling what is cancelled already has the wished-for outcome.
+            if rest.get(f"/jobs/{job_id}/status").get("status") != "CANCELED":
+                raise ClusterError(f"Could not cancel job {job_id}. {error}") from None
+        except PyflowError as error:
+            raise ClusterError(f"Could not cancel job {job_id}. {error}") from None
+        print(f"Cancelled job {job_id}.")
+
+    return _cluster_action(act)
+
+
+def stop(line: CommandLine) -> int:
+    """``flink stop``: needs savepoints."""
+    _required_job_id(line, "Missing JobID. Specify a JobID to stop a job.")
+    return _savepoints_missing("Stopping with a savepoint")
+
+
+def savepoint(line: CommandLine) -> int:
+    """``flink savepoint``: not there yet."""
+    if "d" not in line.values:
+        _required_job_id(line, "Missing JobID. Specify a Job ID to trigger a savepoint.")
+    return _savepoints_missing("The action savepoint")
+
+
+def checkpoint(line: CommandLine) -> int:
+    """``flink checkpoint``: not there yet."""
+    _required_job_id(line, "Missing JobID. Specify a Job ID to manipulate job.")
+    return _cluster_action(lambda: _not_yet("The action checkpoint is not supported yet: this version has no checkpoints."))
+
+
+def _required_job_id(line: CommandLine, missing: str) -> str:
+    if not line.arguments:
+        raise ArgumentError(missing)
+    return parse_job_id(line.arguments[0])
+
+
+def _savepoints_missing(what: str) -> int:
+    return _cluster_action(
+        lambda: _not_yet(f"{what} is not supported yet: this version has no savepoints. Use flink cancel to end a job.")
+    )
+
+
+def _not_yet(sentence: str) -> None:
+    raise NotYetSupportedError(sentence)
+
+
+def parse_job_id(text: str) -> str:
+    """The id in lower case, as it is shown everywhere."""
+    if not JOB_ID.fullmatch(text):
+        raise ArgumentError(
+            f'Cannot parse JobID from "{text}". The expected format is [0-9a-fA-F]{{32}},'
+            " e.g. fd72014d4c864993a2e5a9287b4a9c5d."
+        )
+    return text.lower()
+
+
+def _cluster(line: CommandLine) -> RestClient:
+    files = load(configuration_directory(), {})
+    flavoured, warnings = flavour_configuration(line, files)
+    configuration = load(configuration_directory(), flavoured)
+    for sentence in warnings:
+        warn(sentence)
+    warn_about(configuration)
+    if chosen_target(configuration) == LOCAL and EXECUTION_TARGET.is_set(configuration):
+        raise ConfigurationError(
+            'The target "local" has no cluster to connect to: it lives inside the client that runs its program. Name'
+            " the address of its REST server with -m host:port."
+        )
+    return RestClient(RemoteCluster(configuration).endpoint(), configuration)
+
+
+def _cluster_action(act: Callable[[], None]) -> int:
+    try:
+        act()
+    except PyflowError as error:
+        from pyflow_yarn.client.failures import show_error_block
+
+        show_error_block(error)
+        return EXIT_ERROR
+    return EXIT_OK
+
+
+HANDLERS: dict[str, Callable[[CommandLine], int]] = {
+    "list": list_jobs,
+    "cancel": cancel,
+    "stop": stop,
+    "savepoint": savepoint,
+    "checkpoint": checkpoint,
+}

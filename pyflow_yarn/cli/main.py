@@ -1,0 +1,127 @@
+"""Entry point of the command line: finds the action, turns what it raises into Flink's texts and exit codes.
+
+Exit codes: 0 success, 1 wrong arguments and failed cluster actions, 31 a Python program that fails or whose
+job does, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from pyflow_yarn.cli.options import ACTIONS, FLAVOURS, GENERAL, HELP
+from pyflow_yarn.cli.parser import ArgumentError, CommandLine, parse
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+HELP_HINT = "Use the help option (-h or --help) to get help on the command."
+ALIASES = {"run-application": "run"}
+
+_INVALID_ACTION = """"{}" is not a valid action.
+
+Valid actions are "run", "list", "info", "savepoint", "stop", or "cancel".
+
+Specify the version option (-v or --version) to print Flink version.
+
+Specify the help option (-h or --help) to get help on the command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the answer is the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = dispatch(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone (flink list | head): nothing is left to say, also not at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def dispatch(words: list[str]) -> int:
+    """Find the action of a command line and run it."""
+    if not words:
+        _print_full_help()
+        print("Please specify an action.")
+        return EXIT_ERROR
+    name = ALIASES.get(words[0], words[0])
+    if name in ("-h", "--help"):
+        _print_full_help()
+        return EXIT_OK
+    if name in ("-v", "--version"):
+        print(version_line())
+        return EXIT_OK
+    if name not in ACTIONS:
+        print(_INVALID_ACTION.format(words[0]))
+        return EXIT_ERROR
+    action = ACTIONS[name]
+    try:
+        options = (*GENERAL, *action.options, *(option for flavour in FLAVOURS.values() for option in flavour))
+        line = parse(options, words[1:], action.stops_at_non_option)
+        if line.has(HELP):
+            from pyflow_yarn.cli.help import action_help
+
+            print(action_help(action))
+            return EXIT_OK
+        return _handler(name)(line)
+    except ArgumentError as error:
+        print(f"{error}\n\n{HELP_HINT}")
+        return EXIT_ERROR
+
+
+def _handler(name: str) -> Callable[[CommandLine], int]:
+    if name == "run":
+        from pyflow_yarn.cli.run import run
+
+        return run
+    if name == "info":
+        from pyflow_yarn.cli.run import info
+
+        return info
+    from pyflow_yarn.cli import jobs
+
+    return jobs.HANDLERS[name]
+
+
+def _print_full_help() -> None:
+    from pyflow_yarn.cli.help import full_help
+
+    print(full_help())
+
+
+def version_line() -> str:
+    """Version and, in a checkout, the commit."""
+    from pyflow_yarn.version import VERSION
+
+    commit = _commit()
+    return f"Version: {VERSION}" + (f", Commit ID: {commit}" if commit else "")
+
+
+def _commit() -> str:
+    """The abbreviated commit of the checkout, read from its files; "" outside of one."""
+    from pyflow_yarn.deployment.layout import package_root
+
+    git = os.path.join(package_root(), ".git")
+    try:
+        with open(os.path.join(git, "HEAD"), encoding="ascii") as file:
+            head = file.read().strip()
+        reference = head.removeprefix("ref: ")
+        if reference == head:
+            return head[:7]
+        loose = os.path.join(git, *reference.split("/"))
+        if os.path.isfile(loose):
+            with open(loose, encoding="ascii") as file:
+                return file.read().strip()[:7]
+        with open(os.path.join(git, "packed-refs"), encoding="utf-8") as file:
+            return next((line[:7] for line in file if line.rstrip().endswith(f" {reference}")), "")
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The executor that a program's ``execute()`` reaches: it submits jobs to one cluster and waits for them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from pyflow_yarn.client.job_client import JobCancelledError, RestJobClient
+from pyflow_yarn.client.packaging import package, submission_body
+from pyflow_yarn.client.progress import progress_line
+from pyflow_yarn.client.rest import Conflict, RestClient, Unavailable, binary_body, json_body
+from pyflow_yarn.configuration.options import EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT
+from pyflow_yarn.datastream.execution import PreparedJob, ResultPage
+from pyflow_yarn.deployment.cluster import Cluster
+from pyflow_yarn.errors import PyflowError
+from pyflow_yarn.graph.operators import OperatorKind
+
+CANCEL_PATIENCE = 15.0
+PAGE_SIZE = 1000
+NOT_RUNNING_PAUSE = 0.05
+
+
+class FetchResults(msgspec.Struct, frozen=True, tag_field="type", tag="fetch_results"):
+    """What a collect operator is asked for; on the wire as the operator reads it."""
+
+    request_id: str
+    offset: int
+    limit: int = PAGE_SIZE
+
+
+class Results(msgspec.Struct, frozen=True, tag_field="type", tag="results"):
+    """What a collect operator answers: ``pickled`` list of records."""
+
+    request_id: str
+    offset: int
+    pickled: bytes
+    last: bool
+
+
+class ClusterExecutor:
+    """Submits the jobs of one program to one cluster.
+
+    ``python_executable`` is the interpreter for workers where a job names none ("" means the cluster's own).
+    """
+
+    def __init__(self, configuration: Mapping[str, str], cluster: Cluster, python_executable: str = "") -> None:
+        self._configuration = dict(configuration)
+        self._cluster = cluster
+        self._python_executable = python_executable
+        self._client: RestClient | None = None
+        self._collected: set[str] = set()
+        self.jobs: list[RestJobClient] = []
+
+    @property
+    def configuration(self) -> Mapping[str, str]:
+        """The effective configuration before the program."""
+        return self._configuration
+
+    def rest(self) -> RestClient:
+        """The REST client of the cluster; waits until the cluster is ready."""
+        if self._client is None:
+            self._client = RestClient(self._cluster.endpoint(), self._configuration, self._cluster.check)
+        return self._client
+
+    def execute(self, job: PreparedJob, attached: bool) -> RestJobClient:
+        """Ship what the cluster lacks, submit, and print the job's id alone on a line of stdout."""
+        contents = package(job.files)
+        graph = msgspec.structs.replace(
+            job.graph,
+            artifacts=[*job.graph.artifacts, *contents.artifacts],
+            python_executable=job.graph.python_executable or self._python_executable,
+        )
+        rest = self.rest()
+        missing = self._missing_blobs(rest, list(contents.blobs))
+        body = submission_body(msgspec.msgpack.encode(graph), {key: contents.blobs[key] for key in missing})
+        rest.request("POST", "/jobs", body)
+        progress = progress_line(rest, graph.job_id, graph.name, prints=_prints(job)) if attached else None
+        client = RestJobClient(rest, graph.job_id, attached, progress)
+        self.jobs.append(client)
+        sys.stdout.write(f"Job has been submitted with JobID {graph.job_id}\n")
+        sys.stdout.flush()
+        return client
+
+    @staticmethod
+    def _missing_blobs(rest: RestClient, keys: list[str]) -> list[str]:
+        if not keys:
+            return []
+        answer = rest.request("POST", "/blobs/missing", json_body({"keys": keys}))
+        missing = set(msgspec.json.decode(answer, type=_Missing).missing)
+        return [key for key in keys if key in missing]
+
+    def fetch_results(self, job_id: str, operator_id: str, offset: int) -> ResultPage:
+        """Records of a collect operator from ``offset`` on; raises what made the job fail."""
+        import pickle
+
+        self._collected.add(job_id)
+        request = FetchResults(os.urandom(8).hex(), offset)
+        path = f"/jobs/{job_id}/coordinators/{operator_id}"
+        try:
+            answer = self.rest().request("POST", path, binary_body(msgspec.msgpack.encode(request)), repeat=False)
+        except Unavailable:
+            # The operator does not run yet, or is being restarted.
+            time.sleep(NOT_RUNNING_PAUSE)
+            return ResultPage([], False)
+        except Conflict:
+            # The job has ended before everything was fetched: its result says why.
+            job = next((each for each in self.jobs if each.job_id == job_id), None)
+            if job is not None:
+                job.get_job_execution_result().result()
+            raise
+        results = msgspec.msgpack.decode(answer, type=Results)
+        # Older records than asked for come again after a repeated request.
+        return ResultPage(pickle.loads(results.pickled)[max(0, offset - results.offset) :], results.last)
+
+    # -- the end of the program --
+
+    def unfinished(self) -> list[RestJobClient]:
+        """Jobs that were submitted and are not known to have ended."""
+        return [job for job in self.jobs if not job.ended]
+
+    def wait_for_unfinished(self) -> None:
+        """On a cluster that ends with the client: wait for jobs that ``execute_async`` started.
+
+        Jobs whose results the program no longer fetches are cancelled: nobody would ever read them.
+        """
+        if not self._cluster.ends_with_client:
+            return
+        for job in self.unfinished():
+            if job.job_id in self._collected:
+                job.request_cancellation()
+            try:
+                job.get_job_execution_result().result()
+            except JobCancelledError:
+                if job.job_id not in self._collected:
+                    raise
+
+    def interrupted(self) -> None:
+        """Ctrl-C or SIGTERM: cancel what would die anyway, and say on stderr what becomes of each job."""
+        cancels = self._cluster.ends_with_client or EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT.read(self._configuration)
+        for job in self.unfinished():
+            if not cancels:
+                _say(f"Job {job.job_id} is still running; cancel it with: flink cancel {job.job_id}")
+                continue
+            try:
+                job.request_cancellation()
+                if job.wait(CANCEL_PATIENCE) is not None:
+                    _say(f"Job {job.job_id} had finished already.")
+                elif self._cluster.ends_with_client:
+                    _say(f"Job {job.job_id} is being ended with its cluster.")
+                else:
+                    _say(f"Job {job.job_id} is being cancelled.")
+            except JobCancelledError:
+                _say(f"Job {job.job_id} was cancelled.")
+            except PyflowError as error:
+                _say(f"Job {job.job_id} ended: {error}")
+            except KeyboardInterrupt:
+                _say(f"Job {job.job_id} is ended with its cluster." if self._cluster.ends_with_client else "")
+                return
+
+
+class _Missing(msgspec.Struct):
+    missing: list[str]
+
+
+def _say(text: str) -> None:
+    if text:
+        sys.stdout.flush()
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def _prints(job: PreparedJob) -> bool:
+    """Whether the job prints records on this terminal, which a progress line would spoil."""
+    return any(operator.kind == OperatorKind.PRINT for vertex in job.graph.vertices for operator in vertex.operators)
+
+
+def default_executor() -> ClusterExecutor:
+    """The executor of a program that was started as ``python job.py``."""
+    from pyflow_yarn.client.standalone import start
+
+    return start()

@@ -1,0 +1,123 @@
+"""Runs a user's program in this process against a cluster, and ends both in order whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+import msgspec
+
+from pyflow_yarn.client.executor import ClusterExecutor
+from pyflow_yarn.client.failures import show_error_block
+from pyflow_yarn.client.program import Program
+from pyflow_yarn.datastream.execution import set_executor
+from pyflow_yarn.deployment.cluster import Cluster
+from pyflow_yarn.deployment.local import Handover, LocalCluster
+from pyflow_yarn.deployment.remote import RemoteCluster
+
+EXIT_OK = 0
+EXIT_PROGRAM_FAILED = 31
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+NO_JOB = "The program didn't contain a Flink job. Perhaps you forgot to call execute() on the execution environment."
+
+
+class Launch(msgspec.Struct, kw_only=True):
+    """What the command line has decided: the program, its effective configuration, and where it runs.
+
+    ``cluster`` is set when the process that started the local cluster has become another interpreter.
+    """
+
+    program: Program
+    configuration: dict[str, str]
+    plan_only: bool = False
+    cluster: Handover | None = None
+    python_executable: str = ""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived: the same as Ctrl-C, with another exit code."""
+
+
+def resume(specification: bytes) -> int:
+    """Go on with a launch in the interpreter that this process has become."""
+    launch = msgspec.json.decode(specification, type=Launch)
+    if launch.plan_only:
+        from pyflow_yarn.client.plan import show_plan
+
+        return show_plan(launch)
+    if launch.cluster is not None:
+        return run(launch, LocalCluster.take_over(launch.cluster))
+    return run(launch, RemoteCluster(launch.configuration))
+
+
+def run(launch: Launch, cluster: Cluster) -> int:
+    """Run the program and give the client's exit code; a cluster that ends with the client has ended then."""
+    executor = ClusterExecutor(launch.configuration, cluster, launch.python_executable)
+    code = EXIT_OK
+    try:
+        with _terminable():
+            try:
+                set_executor(executor)
+                code = _run_program(launch.program, executor)
+            except KeyboardInterrupt as signalled:
+                code = EXIT_TERMINATED if isinstance(signalled, Terminated) else EXIT_INTERRUPTED
+                executor.interrupted()
+            finally:
+                set_executor(None)
+                cluster.stop()
+    except KeyboardInterrupt:
+        # A second one while everything was ended in order: the cluster has been killed instead.
+        code = code or EXIT_INTERRUPTED
+    return code
+
+
+def _run_program(program: Program, executor: ClusterExecutor) -> int:
+    try:
+        program.run()
+    except SystemExit as exit:
+        code = _exit_code(exit)
+        if code != EXIT_OK:
+            return code
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        show_error_block(error)
+        return EXIT_PROGRAM_FAILED
+    sys.stdout.flush()
+    if not executor.jobs:
+        sys.stderr.write(f"WARNING: {NO_JOB}\n")
+    try:
+        executor.wait_for_unfinished()
+    except Exception as error:
+        show_error_block(error)
+        return EXIT_PROGRAM_FAILED
+    return EXIT_OK
+
+
+def _exit_code(exit: SystemExit) -> int:
+    """The client's exit code for ``sys.exit(...)``: a Python program that does not exit with 0 has failed."""
+    if exit.code is None or exit.code == 0:
+        return EXIT_OK
+    if not isinstance(exit.code, int):
+        sys.stdout.flush()
+        sys.stderr.write(f"{exit.code}\n")
+    return EXIT_PROGRAM_FAILED
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the program the way Ctrl-C does."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,82 @@
+"""``python job.py``: the program starts by itself, and gets the same cluster and the same lines as with ``flink run``."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from types import TracebackType
+
+from pyflow_yarn.client.configuration import configuration_directory, warn_about, with_defaults
+from pyflow_yarn.client.executor import ClusterExecutor
+from pyflow_yarn.client.failures import describe, traceback_lines
+from pyflow_yarn.configuration.loading import load
+from pyflow_yarn.deployment.cluster import Cluster
+from pyflow_yarn.deployment.local import LocalCluster
+from pyflow_yarn.deployment.remote import RemoteCluster
+from pyflow_yarn.deployment.targets import LOCAL, chosen_target
+from pyflow_yarn.errors import PyflowError
+
+
+def start() -> ClusterExecutor:
+    """An executor on the configured target; a local cluster ends when this process does."""
+    configuration = load(configuration_directory(), {})
+    warn_about(configuration)
+    effective = with_defaults(configuration)
+    cluster: Cluster
+    if chosen_target(effective) == LOCAL:
+        cluster = LocalCluster(effective)
+    else:
+        cluster = RemoteCluster(effective)
+    session = _Session(cluster, ClusterExecutor(effective, cluster))
+    atexit.register(session.finish)
+    session.previous_hook = sys.excepthook
+    sys.excepthook = session.on_exception
+    return session.executor
+
+
+class _Session:
+    """Ends the cluster with the process, and shows what ended the program."""
+
+    def __init__(self, cluster: Cluster, executor: ClusterExecutor) -> None:
+        self.cluster = cluster
+        self.executor = executor
+        self.failed = False
+        self.previous_hook = sys.__excepthook__
+        self.process = os.getpid()
+
+    def on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Show an uncaught exception without our frames; Ctrl-C cancels the jobs first."""
+        self.failed = True
+        if isinstance(error, KeyboardInterrupt):
+            self.executor.interrupted()
+        elif isinstance(error, PyflowError):
+            sys.stdout.flush()
+            sys.stderr.write(describe(error) + "\n")
+        elif self.previous_hook is sys.__excepthook__:
+            sys.stderr.write("\n".join(traceback_lines(error)) + "\n")
+        else:
+            self.previous_hook(kind, error, trace)
+
+    def finish(self) -> None:
+        """Wait for jobs that ``execute_async`` left running, then end the cluster."""
+        if os.getpid() != self.process:
+            return
+        failure: BaseException | None = None
+        try:
+            if not self.failed:
+                self.executor.wait_for_unfinished()
+        except KeyboardInterrupt as interrupt:
+            self.executor.interrupted()
+            failure = interrupt
+        except PyflowError as error:
+            sys.stderr.write(describe(error) + "\n")
+            failure = error
+        finally:
+            self.cluster.stop()
+        if failure is not None:
+            # Too late for an exception: let the other exit functions run, then tell the truth by the exit code.
+            atexit.unregister(self.finish)
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            os._exit(130 if isinstance(failure, KeyboardInterrupt) else 1)
