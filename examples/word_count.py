@@ -1,7 +1,7 @@
 """Counts the words of a text and writes each word with its final count, once the input has ended.
 
-bin/flink run examples/word_count.py
-bin/flink run -p 2 examples/word_count.py --input <file, folder or pattern> --output <folder>
+    bin/flink run examples/word_count.py
+    bin/flink run -p 2 examples/word_count.py --input <file, folder or pattern> --output <folder>
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pyflow_yarn.datastream.state import ValueStateDescriptor
 END_OF_TIME = 2**63 - 1
 
 
-class CountWord(KeyedProcessFunction):
+class CountWord(KeyedProcessFunction[str, str, str]):
     """Counts in state; the timer at the end of time fires when the input has ended, and not before."""
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -36,21 +36,17 @@ class CountWord(KeyedProcessFunction):
 
 
 def main() -> None:
+    """Declare the job and run it."""
     parser = argparse.ArgumentParser(description="Counts the words of a text.")
     parser.add_argument("--input", default=str(Path(__file__).parent / "data" / "the_river.txt"))
     parser.add_argument("--output", help="a folder for the result; without it, the counts are printed")
     options = parser.parse_args()
 
     env = StreamExecutionEnvironment.get_execution_environment()
-    lines = env.from_source(
-        FileSource.for_record_stream_format(StreamFormat.text_line_format(), options.input)
-        .process_static_file_set()
-        .build(),
-        WatermarkStrategy.no_watermarks(),
-        "lines",
-    )
+    text = FileSource.for_record_stream_format(StreamFormat.text_line_format(), options.input)
     counts = (
-        lines.flat_map(lambda line: line.split(), output_type=Types.STRING())
+        env.from_source(text.process_static_file_set().build(), WatermarkStrategy.no_watermarks(), "lines")
+        .flat_map(lambda line: line.split(), output_type=Types.STRING())
         .name("words")
         .key_by(lambda word: word, key_type=Types.STRING())
         .process(CountWord(), output_type=Types.STRING())
