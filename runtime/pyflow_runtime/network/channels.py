@@ -14,7 +14,7 @@ class OutputChannel(abc.ABC):
     A producer checks ``available`` before it makes more records; while it is False (the queue is full because
     the consumer gave no credit) the producer rests, and turns to other work until ``on_ready`` made it True.
 
-    ``records``, ``bytes`` and ``frames`` count what was sent; ``backpressured_time`` is milliseconds without ``available``.
+    ``records``, ``bytes`` and ``frames`` count what was sent.
     """
 
     records = 0

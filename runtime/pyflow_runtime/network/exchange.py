@@ -1,14 +1,86 @@
-"""The exchange of one slot worker: everything that enters or leaves it as data."""
+"""The exchange of one slot worker: everything that enters or leaves it as data.
+
+One connection per pair of workers, opened when the first channel needs it, carries all channels between them in both
+directions. (If both dial at the same moment there are two, each for the channels that its dialler opened.) A socket per
+pair of TaskManagers, as in Flink, would need a process in between that copies every byte once more, since slots are
+processes here. The price is descriptors: a worker that talks with all others of 1,000 TaskManagers with 8 slots each
+holds 8,000 of them (a shuffle of that size needs ``ulimit -n`` above it), against 1,000 with a socket per TaskManager.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import selectors
+import socket
+import ssl
 
 from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
+from pyflow_runtime.network import transport as transports
 from pyflow_runtime.network.channels import InputGate, OutputChannel
 from pyflow_runtime.network.codec import EdgeCodec
-from pyflow_runtime.taskexecutor.messages import InputEdge, OutputEdge, WorkerAddress
+from pyflow_runtime.network.connection import Connection
+from pyflow_runtime.network.consumers import Consumers
+from pyflow_runtime.network.errors import ChannelBroken
+from pyflow_runtime.network.frames import OpenRequest
+from pyflow_runtime.network.gate import Gate
+from pyflow_runtime.network.link import FRAME_SIZE, Link
+from pyflow_runtime.network.local import LocalInput, LocalOutput
+from pyflow_runtime.network.transport import Transport
+from pyflow_runtime.taskexecutor.messages import ChannelTarget, InputEdge, OutputEdge, WorkerAddress
 from pyflow_runtime.worker.messages import WorkerSettings
+
+DEFAULT_NETWORK_MEMORY = 64 * 1024 * 1024
+_SCRATCH_SIZE = 256 * 1024
+_STRANGERS = 256  # connections whose peer has not proved yet who it is; the oldest gives way
+_ACCEPTS_AT_ONCE = 64
+_LARGEST_FRAME = (1 << 32) - 1
+
+_log = logging.getLogger(__name__)
+
+
+class NetworkMemory:
+    """The worker's memory for frames on their way in: half of the whole; the other half is for those on their way out.
+
+    Every channel may have one frame under way, and up to the configured number while there is memory.
+    """
+
+    def __init__(self, size: int, credits: int) -> None:
+        self._frames = size // 2 // FRAME_SIZE
+        self._credits = credits
+        self._reserved = 0
+
+    def reserve(self) -> int:
+        """The number of frames that a newly attached channel may have under way."""
+        frames = max(1, min(self._credits, self._frames - self._reserved))
+        self._reserved += frames
+        return frames
+
+    def release(self, frames: int) -> None:
+        """Give back what ``reserve`` gave."""
+        self._reserved -= frames
+
+
+class _Listener:
+    """A listening socket; what the selector holds for it."""
+
+    def __init__(self, exchange: Exchange, transport: Transport, sock: socket.socket) -> None:
+        self.exchange = exchange
+        self.transport = transport
+        self.socket = sock
+
+    def on_ready(self, mask: int) -> None:
+        """Accept who has come."""
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                sock, _ = self.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # the peer is gone already, or no descriptor is left
+                _log.warning("a data connection could not be accepted: %s", error)
+                return
+            self.exchange.accepted(self.transport, sock)
 
 
 class Exchange:
@@ -19,13 +91,14 @@ class Exchange:
         while True:
             exchange.flush()                        # once per turn, before waiting
             for key, mask in selector.select(timeout):
-                if exchange.owns(key): exchange.on_ready(key, mask)
-            exchange.tick()                         # about once a second: gives up on peers that do not answer
+                if exchange.owns(key):
+                    exchange.on_ready(key, mask)
+
+    A worker should not end before the outputs of its finished tasks are ``drained``. A task with outputs that are not
+    ``available`` had better go on collecting small batches than send them: credit counts frames.
 
     ``certificate_directory`` of the settings, if TLS is used, holds ``ca.pem``, ``certificate.pem`` and ``key.pem``.
     """
-
-    address: WorkerAddress
 
     def __init__(
         self,
@@ -36,32 +109,133 @@ class Exchange:
         credits: int = 2,
         port: int = 0,
     ) -> None:
-        raise NotImplementedError
+        self.selector = selector
+        self.worker_id = settings.worker_id
+        self.secret = settings.secret
+        self.scratch = memoryview(bytearray(_SCRATCH_SIZE))
+        self.dirty: set[Connection] = set()
+        self._settings = settings
+        memory = network_memory or DEFAULT_NETWORK_MEMORY
+        self._frame_limit = min(memory, _LARGEST_FRAME)
+        self._memory = NetworkMemory(memory, credits)
+        self._bound = max(2, credits)
+        self._consumers = Consumers()
+        self._peers: dict[str, Connection] = {}  # where channels to a worker are opened
+        self._connections: set[Connection] = set()
+        self._strangers: dict[Connection, None] = {}  # in order of arrival
+        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._closed = False
+        sockets, self.address = transports.listen(settings, port)
+        self._listeners = [_Listener(self, transport, sock) for transport, sock in sockets.items()]
+        for listener in self._listeners:
+            listener.socket.setblocking(False)
+            selector.register(listener.socket, selectors.EVENT_READ, listener)
+
+    # ---- channels ----
 
     def output(self, attempt_id: ExecutionAttemptId, output_edge: OutputEdge, codec: EdgeCodec) -> list[OutputChannel]:
         """The channels of one edge out of a task, in the order of the edge's targets."""
-        raise NotImplementedError
+        return [self._channel(attempt_id, output_edge.edge.id, target, codec) for target in output_edge.targets]
+
+    def _channel(
+        self, attempt_id: ExecutionAttemptId, edge: int, target: ChannelTarget, codec: EdgeCodec
+    ) -> OutputChannel:
+        request = OpenRequest(
+            attempt_id.job_id, edge, attempt_id.subtask, attempt_id.attempt, target.subtask, target.attempt
+        )
+        if target.address.worker_id == self.worker_id:
+            # As many elements as a remote channel holds at both its ends.
+            end = LocalInput(self.worker_id, self._consumers)
+            output = LocalOutput(end, 2 * self._bound)
+            self._consumers.open(request, end)
+            return output
+        return self._link(target.address).open(request, codec)
+
+    def _link(self, address: WorkerAddress) -> Link:
+        connection = self._peers.get(address.worker_id)
+        if connection is not None:
+            return connection.link
+        link = self._new_link(address.worker_id)
+        try:
+            transport = transports.choose(self._settings, address)
+        except transports.Unreachable as error:
+            link.fail(ChannelBroken(address.worker_id, str(error)))
+            return link
+        connection = Connection(self, transport, None, link)
+        self._connections.add(connection)
+        self._peers[address.worker_id] = connection
+        connection.dial(address)
+        return link
+
+    def _new_link(self, peer: str) -> Link:
+        return Link(peer, self._consumers, self._memory, self._frame_limit, self._bound)
 
     def input(self, attempt_id: ExecutionAttemptId, input_edge: InputEdge, codec: EdgeCodec) -> InputGate:
         """The gate of one edge into a task; producers that asked before get their credit now."""
-        raise NotImplementedError
+        gate = Gate(len(input_edge.producers), codec)
+        self._consumers.deploy(attempt_id, input_edge, gate)
+        return gate
+
+    # ---- the worker's loop ----
 
     def owns(self, key: selectors.SelectorKey) -> bool:
         """Whether a selector key was registered by this exchange."""
-        raise NotImplementedError
+        return isinstance(key.data, (Connection, _Listener)) and key.data.exchange is self
 
     def on_ready(self, key: selectors.SelectorKey, mask: int) -> None:
         """Move the bytes that a selector key announced; call it for each key that ``owns`` claims."""
-        raise NotImplementedError
+        key.data.on_ready(mask)
 
     def flush(self) -> None:
         """Write what all channels have queued, as far as credit and the kernel allow."""
-        raise NotImplementedError
-
-    def tick(self) -> None:
-        """Give up on connections that did not come about in time; call it about once a second."""
-        raise NotImplementedError
+        if self.dirty:
+            dirty, self.dirty = self.dirty, set()
+            for connection in dirty:
+                connection.flush()
 
     def close(self) -> None:
         """Close all sockets and remove the Unix socket; what was not drained is lost."""
-        raise NotImplementedError
+        if self._closed:
+            return
+        self._closed = True
+        for listener in self._listeners:
+            self.selector.unregister(listener.socket)
+            listener.socket.close()
+        if self.address.unix_path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.address.unix_path)
+        for connection in list(self._connections):
+            connection.close("this worker is ending")
+        self.dirty.clear()
+
+    # ---- for connections ----
+
+    def tls_context(self, *, server: bool) -> ssl.SSLContext:
+        """How TLS is spoken, as server or as client."""
+        context = self._contexts.get(server)
+        if context is None:
+            context = transports.tls_context(self._settings.certificate_directory, server=server)
+            self._contexts[server] = context
+        return context
+
+    def accepted(self, transport: Transport, sock: socket.socket) -> None:
+        """A stranger has connected."""
+        if len(self._strangers) >= _STRANGERS:
+            next(iter(self._strangers)).close("too many connections came at once")
+        connection = Connection(self, transport, sock, self._new_link(""))
+        self._connections.add(connection)
+        self._strangers[connection] = None
+        connection.accept()
+
+    def connected(self, connection: Connection) -> None:
+        """The peer of a connection has proved who it is: channels to it may be opened there too."""
+        self._strangers.pop(connection, None)
+        self._peers.setdefault(connection.link.peer, connection)
+
+    def disconnected(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        self._strangers.pop(connection, None)
+        self.dirty.discard(connection)
+        if self._peers.get(connection.link.peer) is connection:
+            del self._peers[connection.link.peer]
