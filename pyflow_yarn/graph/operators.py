@@ -9,9 +9,10 @@ coordinators only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 
 class OperatorKind(StrEnum):
@@ -30,8 +31,7 @@ class OperatorKind(StrEnum):
     COLLECT = "collect"
 
 
-@dataclass(frozen=True)
-class SourceOperator:
+class SourceOperator(msgspec.Struct, frozen=True):
     """``source``: a ``pyflow_yarn.datastream.source.Source``; ``watermark_strategy``: a ``WatermarkStrategy``."""
 
     source: Any
@@ -39,33 +39,34 @@ class SourceOperator:
     output_type: Any = None
 
 
-@dataclass(frozen=True)
-class MapOperator:
+class MapOperator(msgspec.Struct, frozen=True):
+    """One record in, one record out: a callable or a ``MapFunction``."""
+
     function: Any
     output_type: Any = None
 
 
-@dataclass(frozen=True)
-class FlatMapOperator:
+class FlatMapOperator(msgspec.Struct, frozen=True):
+    """One record in, any number out: a callable or a ``FlatMapFunction``."""
+
     function: Any
     output_type: Any = None
 
 
-@dataclass(frozen=True)
-class FilterOperator:
+class FilterOperator(msgspec.Struct, frozen=True):
+    """Keeps the records for which ``function`` is true: a callable or a ``FilterFunction``."""
+
     function: Any
 
 
-@dataclass(frozen=True)
-class ProcessOperator:
+class ProcessOperator(msgspec.Struct, frozen=True):
     """A ``ProcessFunction`` on a stream that is not keyed."""
 
     function: Any
     output_type: Any = None
 
 
-@dataclass(frozen=True)
-class KeyedProcessOperator:
+class KeyedProcessOperator(msgspec.Struct, frozen=True):
     """A ``KeyedProcessFunction`` (or ``ProcessFunction``); ``key_selector(record)`` gives the current key."""
 
     function: Any
@@ -74,8 +75,7 @@ class KeyedProcessOperator:
     output_type: Any = None
 
 
-@dataclass(frozen=True)
-class ReduceOperator:
+class ReduceOperator(msgspec.Struct, frozen=True):
     """Rolling reduce per key: emits the new value for each record."""
 
     function: Any
@@ -84,8 +84,7 @@ class ReduceOperator:
     output_type: Any = None
 
 
-@dataclass(frozen=True)
-class AggregationOperator:
+class AggregationOperator(msgspec.Struct, frozen=True):
     """Rolling ``sum``, ``min``, ``max``, ``min_by`` or ``max_by`` of the field at ``position`` (index or name)."""
 
     aggregation: str
@@ -95,15 +94,13 @@ class AggregationOperator:
     output_type: Any = None
 
 
-@dataclass(frozen=True)
-class SinkOperator:
+class SinkOperator(msgspec.Struct, frozen=True):
     """``sink``: a ``pyflow_yarn.datastream.sink.Sink``."""
 
     sink: Any
 
 
-@dataclass(frozen=True)
-class PrintOperator:
+class PrintOperator(msgspec.Struct, frozen=True):
     """``print()``: Flink's text of each record on the TaskManager's standard output, ``identifier:n> `` in front.
 
     ``input_type``: declared type of the records, which decides their text; None: as Python prints them.
@@ -113,15 +110,13 @@ class PrintOperator:
     input_type: Any = None
 
 
-@dataclass(frozen=True)
-class CollectOperator:
+class CollectOperator(msgspec.Struct, frozen=True):
     """``execute_and_collect()``: keeps records until the client fetches them; at most ``limit`` if not None."""
 
     limit: int | None = None
 
 
-@dataclass(frozen=True)
-class EdgeDefinition:
+class EdgeDefinition(msgspec.Struct, frozen=True):
     """What an edge needs at run time.
 
     ``key_selector`` for HASH and CUSTOM; ``partitioner(key, number_of_channels) -> channel`` for CUSTOM (a callable

@@ -56,6 +56,8 @@ class SetTimer(Effect, frozen=True, kw_only=True):
 
 
 class CancelTimer(Effect, frozen=True, kw_only=True):
+    """No ``TimerFired(key)`` from now on, whether or not such a timer was set."""
+
     key: str
 
 

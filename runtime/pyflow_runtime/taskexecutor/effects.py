@@ -91,6 +91,8 @@ class SetTimer(Effect, frozen=True, kw_only=True):
 
 
 class CancelTimer(Effect, frozen=True, kw_only=True):
+    """The timer of that key is not to fire any more."""
+
     key: str
 
 

@@ -130,6 +130,8 @@ class RegistrationAccepted(ToTaskManager, tag="registration_accepted", frozen=Tr
 
 
 class RegistrationRefused(ToTaskManager, tag="registration_refused", frozen=True, kw_only=True):
+    """This TaskManager is not wanted; ``reason`` is a sentence."""
+
     reason: str
 
 
@@ -248,6 +250,8 @@ class HeartbeatReport(FromTaskManager, tag="heartbeat_report", frozen=True, kw_o
 
 
 class SlotReady(FromTaskManager, tag="slot_ready", frozen=True, kw_only=True):
+    """The worker of that allocation runs, and its exchange can be reached at ``address``."""
+
     allocation_id: str
     slot: int
     address: WorkerAddress
@@ -262,6 +266,8 @@ class SlotFailed(FromTaskManager, tag="slot_failed", frozen=True, kw_only=True):
 
 
 class TaskStateChanged(FromTaskManager, tag="task_state_changed", frozen=True, kw_only=True):
+    """What a worker reported of one attempt, or what became of the attempt with its worker."""
+
     report: ExecutionReport
 
 

@@ -19,7 +19,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``directory``: private directory (0700, short path) of this worker; ``control_path``: the supervisor's Unix
     socket; ``transport``: auto, unix, tcp or tls; ``secret``: of the cluster, for data connections by TCP;
-    ``managed_memory``, ``network_memory``: bytes of this slot; ``site_directories``: put on ``sys.path``.
+    ``managed_memory``, ``network_memory``: bytes of this slot; ``memory_limit``: bytes above which the process fails its
+    task (0: no limit); ``site_directories``: put on ``sys.path``.
     """
 
     worker_id: str
@@ -35,6 +36,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     certificate_directory: str = ""
     managed_memory: int = 0
     network_memory: int = 0
+    memory_limit: int = 0
 
 
 class WorkerEnvironment(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,14 +68,20 @@ class PrepareWorker(ToWorker, tag="prepare_worker", frozen=True, kw_only=True):
 
 
 class StartTasks(ToWorker, tag="start_tasks", frozen=True, kw_only=True):
+    """Start these attempts, all of one allocation."""
+
     tasks: list[TaskDeployment]
 
 
 class CancelWorkerTasks(ToWorker, tag="cancel_tasks", frozen=True, kw_only=True):
+    """Cancel these attempts; unknown ones are ignored."""
+
     attempt_ids: list[ExecutionAttemptId]
 
 
 class WorkerOperatorEvent(ToWorker, tag="operator_event", frozen=True, kw_only=True):
+    """From the coordinator (or the client) to one operator of an attempt."""
+
     attempt_id: ExecutionAttemptId
     operator_id: str
     payload: bytes
@@ -108,6 +116,8 @@ class TaskReport(FromWorker, tag="task_report", frozen=True, kw_only=True):
 
 
 class WorkerEvent(FromWorker, tag="worker_event", frozen=True, kw_only=True):
+    """From an operator to its counterpart in the coordinator."""
+
     event: OperatorEvent
 
 
@@ -118,20 +128,23 @@ FromWorkerMessage = WorkerStarted | TaskReport | WorkerEvent
 
 
 class ForkWorker(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fork_worker"):
+    """Fork a worker with these settings; answered by ``WorkerForked`` or ``ForkFailed``."""
+
     settings: WorkerSettings
 
 
 class WorkerForked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="worker_forked"):
-    worker_id: str
-    pid: int
-
-
-class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="worker_exited"):
-    """``status`` as of ``os.waitstatus_to_exitcode``: negative is the signal."""
+    """The worker is a child of the supervisor now, which sees its end by itself."""
 
     worker_id: str
     pid: int
-    status: int
 
 
-FromZygoteMessage = WorkerForked | WorkerExited
+class ForkFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fork_failed"):
+    """``reason`` is a clause; there is no process."""
+
+    worker_id: str
+    reason: str
+
+
+FromZygoteMessage = WorkerForked | ForkFailed
