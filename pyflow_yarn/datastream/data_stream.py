@@ -497,7 +497,7 @@ class KeyedStream(DataStream[T], Generic[T, K]):
         return self._stream(OperatorKind.REDUCE, "Reduce", definition, self._type())
 
     def _aggregate(self, aggregation: str, position: int | str) -> DataStream[T]:
-        if not isinstance(position, int | str) or isinstance(position, bool):
+        if type(position) not in (int, str):
             raise TypeError(
                 "The field position must be of int or str type to locate the value to calculate for min, max, min_by,"
                 f" max_by and sum. The given type is: {type(position)}"

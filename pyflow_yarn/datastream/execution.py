@@ -8,8 +8,9 @@ the one of ``pyflow_yarn.client.executor.default_executor()``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
 
 from pyflow_yarn.graph.job_graph import ArtifactKind, JobGraph
 
@@ -26,8 +27,7 @@ class JobFile(NamedTuple):
     target: str = ""
 
 
-@dataclass(frozen=True)
-class PreparedJob:
+class PreparedJob(msgspec.Struct, frozen=True):
     """A job as the program declared it: ``graph`` has no artifacts yet, ``files`` are what to ship.
 
     ``stream_plan()`` is the text that ``flink info`` shows.

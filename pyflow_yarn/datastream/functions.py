@@ -95,7 +95,7 @@ class RuntimeContext(KeyedStateStore):
         """Where the function registers its metrics."""
 
 
-class Function(ABC):
+class Function(ABC):  # noqa: B024 - PyFlink's is one as well
     """Base of all functions. ``open`` comes before the first record, ``close`` after the last."""
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -360,9 +360,7 @@ class KeyedBroadcastProcessFunction(Function, Generic[KEY, IN1, IN2, OUT]):
         """The records to emit for one that is not broadcast."""
 
     @abstractmethod
-    def process_broadcast_element(
-        self, value: IN2, ctx: KeyedBroadcastProcessFunction.Context
-    ) -> Iterable[OUT] | None:
+    def process_broadcast_element(self, value: IN2, ctx: KeyedBroadcastProcessFunction.Context) -> Iterable[OUT] | None:
         """The records to emit for a broadcast one."""
 
     def on_timer(self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext) -> Iterable[OUT] | None:
@@ -398,9 +396,9 @@ class AllWindowFunction(Function, Generic[IN, OUT, W]):
         """The records to emit for a window."""
 
 
-class _WindowContext(ABC, Generic[W]):
+class _WindowContext(ABC):
     @abstractmethod
-    def window(self) -> W:
+    def window(self) -> Any:
         """The window."""
 
     @abstractmethod
@@ -423,26 +421,26 @@ class _WindowContext(ABC, Generic[W]):
 class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """Evaluates the records of a window, with state."""
 
-    class Context(_WindowContext[W]):
+    class Context(_WindowContext):
         """What is known about the window."""
 
     @abstractmethod
-    def process(self, key: KEY, context: ProcessWindowFunction.Context[W], elements: Iterable[IN]) -> Iterable[OUT]:
+    def process(self, key: KEY, context: ProcessWindowFunction.Context, elements: Iterable[IN]) -> Iterable[OUT]:
         """The records to emit for a window of one key."""
 
-    def clear(self, context: ProcessWindowFunction.Context[W]) -> None:
+    def clear(self, context: ProcessWindowFunction.Context) -> None:
         """Remove the window's state when the window is removed."""
 
 
 class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
     """Evaluates the records of a window of a stream without keys, with state."""
 
-    class Context(_WindowContext[W]):
+    class Context(_WindowContext):
         """What is known about the window."""
 
     @abstractmethod
-    def process(self, context: ProcessAllWindowFunction.Context[W], elements: Iterable[IN]) -> Iterable[OUT]:
+    def process(self, context: ProcessAllWindowFunction.Context, elements: Iterable[IN]) -> Iterable[OUT]:
         """The records to emit for a window."""
 
-    def clear(self, context: ProcessAllWindowFunction.Context[W]) -> None:
+    def clear(self, context: ProcessAllWindowFunction.Context) -> None:
         """Remove the window's state when the window is removed."""

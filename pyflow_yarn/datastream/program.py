@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from pyflow_yarn.errors import NotYetSupportedError, UserError
 from pyflow_yarn.graph.stream_graph import MAX_MAX_PARALLELISM
@@ -55,8 +56,8 @@ class OperatorSettings:
         self._change("name", name=name)
 
     def _set_uid(self, uid: str) -> None:
-        if not isinstance(uid, str) or not uid:
-            raise ValueError("A uid must be a text that is not empty.")
+        if not uid:
+            raise ValueError("A uid must not be empty.")
         self._change("uid", uid=uid)
 
     def _set_uid_hash(self, uid_hash: str) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
-@dataclass(frozen=True)
-class WriterContext:
+class WriterContext(msgspec.Struct, frozen=True):
     """Where a writer runs. ``subtask`` counts from 0; ``job_id`` is 32 hexadecimal digits."""
 
     job_id: str

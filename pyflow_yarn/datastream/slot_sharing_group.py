@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import total_ordering
+import msgspec
 
 _UNITS = ("bytes", "kb", "mb", "gb", "tb")
 
 
-@total_ordering
-@dataclass(frozen=True)
-class MemorySize:
+class MemorySize(msgspec.Struct, frozen=True, order=True):
     """A number of bytes."""
 
     bytes_size: int
@@ -44,11 +41,6 @@ class MemorySize:
         """In whole tebibytes."""
         return self.bytes_size >> 40
 
-    def __lt__(self, other: MemorySize) -> bool:
-        if not isinstance(other, MemorySize):
-            raise TypeError(f"Does not support comparison with non-MemorySize {other}")
-        return self.bytes_size < other.bytes_size
-
     def __str__(self) -> str:
         unit, size = 0, self.bytes_size
         while size and size % 1024 == 0 and unit < len(_UNITS) - 1:
@@ -56,8 +48,7 @@ class MemorySize:
         return f"{size} {_UNITS[unit]}"
 
 
-@dataclass(frozen=True)
-class SlotSharingGroup:
+class SlotSharingGroup(msgspec.Struct, frozen=True):
     """Name of a slot-sharing group and, if stated, the resources of its slots."""
 
     name: str
@@ -65,7 +56,7 @@ class SlotSharingGroup:
     task_heap_memory: MemorySize | None = None
     task_off_heap_memory: MemorySize | None = None
     managed_memory: MemorySize | None = None
-    external_resources: tuple[tuple[str, float], ...] = field(default=())
+    external_resources: tuple[tuple[str, float], ...] = ()
 
     def get_name(self) -> str:
         """Its name."""
@@ -102,7 +93,7 @@ class SlotSharingGroup:
         return SlotSharingGroup.Builder(name)
 
     class Builder:
-        """Collects the resources of a slot-sharing group; CPU cores and task heap memory come together or not at all."""
+        """Collects the resources of a group; CPU cores and task heap memory come together or not at all."""
 
         def __init__(self, name: str) -> None:
             self._name = name
@@ -166,5 +157,8 @@ class SlotSharingGroup:
                     tuple(sorted(self._external.items())),
                 )
             if any((self._cpu_cores, self._task_heap, self._task_off_heap, self._managed, self._external)):
-                raise ValueError("The cpu cores and task heap memory are required when specifying the resource of a slot sharing group.")
+                raise ValueError(
+                    "The cpu cores and task heap memory are required when specifying the resource of a slot sharing"
+                    " group."
+                )
             return SlotSharingGroup(self._name)

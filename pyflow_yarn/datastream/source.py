@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pyflow_yarn.common.typeinfo import TypeInformation
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -18,8 +22,7 @@ class EndOfInput(Exception):
     """Raised by ``SourceReader.read_batch`` when nothing more will ever come."""
 
 
-@dataclass(frozen=True)
-class ReaderContext:
+class ReaderContext(msgspec.Struct, frozen=True):
     """Where a reader runs. ``subtask`` counts from 0."""
 
     subtask: int
@@ -102,3 +105,8 @@ class Source(ABC, Generic[T_co]):
     def coordinated(self) -> bool:
         """Whether ``create_enumerator`` gives an enumerator; must not touch the outside world."""
         return False
+
+    @property
+    def produced_type(self) -> TypeInformation | None:
+        """The type of the records, if the source knows it."""
+        return None

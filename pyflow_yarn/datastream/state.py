@@ -178,12 +178,12 @@ class BroadcastState(ReadOnlyBroadcastState[K, V]):
         """Remove a map key."""
 
 
-class StateDescriptor(ABC):
+class StateDescriptor:
     """Name and type of a state; the name is what ties it to a savepoint."""
 
     def __init__(self, name: str, type_info: TypeInformation | None) -> None:
-        if not isinstance(name, str) or not name:
-            raise TypeError("The name of a state must be a text that is not empty.")
+        if not name:
+            raise ValueError("The name of a state must not be empty.")
         self.name = name
         self.type_info = type_info
         self._ttl_config: StateTtlConfig | None = None
@@ -374,6 +374,4 @@ class StateTtlConfig:
 
         def build(self) -> StateTtlConfig:
             """The configuration."""
-            return StateTtlConfig(
-                self._update_type, self._state_visibility, self._ttl_time_characteristic, self._ttl
-            )
+            return StateTtlConfig(self._update_type, self._state_visibility, self._ttl_time_characteristic, self._ttl)

@@ -15,6 +15,7 @@ from pyflow_yarn.datastream.data_stream import CloseableIterator, DataStream, no
 from pyflow_yarn.datastream.execution_mode import RuntimeExecutionMode
 from pyflow_yarn.datastream.program import Program, slot_sharing_group_name
 from pyflow_yarn.datastream.source import Source
+from pyflow_yarn.datastream.state_backend import StateBackend
 from pyflow_yarn.errors import NotYetSupportedError, UserError
 from pyflow_yarn.graph.operators import OperatorKind, SourceOperator
 from pyflow_yarn.graph.stream_graph import StreamGraph, stream_graph
@@ -29,6 +30,7 @@ from pyflow_yarn.graph.transformations import (
 if TYPE_CHECKING:
     from pyflow_yarn.common.job_client import JobClient
     from pyflow_yarn.common.job_execution_result import JobExecutionResult
+    from pyflow_yarn.common.restart_strategy import RestartStrategyConfiguration
     from pyflow_yarn.common.typeinfo import TypeInformation
     from pyflow_yarn.common.watermark_strategy import WatermarkStrategy
     from pyflow_yarn.datastream.slot_sharing_group import SlotSharingGroup
@@ -140,6 +142,17 @@ class StreamExecutionEnvironment:
     def get_default_local_parallelism(self) -> int:
         """Parallelism of operators that have none of their own."""
         return self.get_parallelism()
+
+    def set_restart_strategy(self, restart_strategy_configuration: RestartStrategyConfiguration) -> None:
+        """What happens after a failure, as programs for 1.x say it; sets ``restart-strategy.*``."""
+        self._config.set_restart_strategy(restart_strategy_configuration)
+
+    def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
+        """Where keyed state is kept, as programs for 1.x say it; sets ``state.backend.type``."""
+        if not isinstance(state_backend, StateBackend):
+            raise TypeError(f"set_state_backend() takes a StateBackend, not {type(state_backend).__name__}.")
+        self._configuration.set_string("state.backend.type", "hashmap")
+        return self
 
     # ---- what travels with the program ----
 
@@ -325,7 +338,9 @@ class StreamExecutionEnvironment:
 
     def enable_checkpointing(self, interval: int, mode: object = None) -> NoReturn:
         """Not supported yet."""
-        not_yet("Checkpoints (enable_checkpointing) are", "remove the call; bounded jobs commit their output at the end")
+        not_yet(
+            "Checkpoints (enable_checkpointing) are", "remove the call; bounded jobs commit their output at the end"
+        )
 
     def get_checkpoint_config(self) -> NoReturn:
         """Not supported yet."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from pyflow_yarn.graph.job_graph import Partitioning
 from pyflow_yarn.graph.stream_graph import StreamEdge, StreamGraph
 from pyflow_yarn.graph.transformations import ChainingStrategy
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True):
     """Node ids of one vertex, the head first, each after the one that feeds it; ``inputs`` are positions (head: -1)."""
 
     nodes: tuple[int, ...]

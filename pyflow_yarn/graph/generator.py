@@ -49,9 +49,7 @@ def job_graph(
     order = {vertex.id: number for number, vertex in enumerate(vertices)}
     crossing = [edge for edge in graph.edges if vertex_of[edge.source] != vertex_of[edge.target]]
     crossing.sort(key=lambda edge: order[vertex_of[edge.target]])
-    edges = [
-        _edge(graph, edge, number, vertex_of, position_of[edge.source]) for number, edge in enumerate(crossing)
-    ]
+    edges = [_edge(graph, edge, number, vertex_of, position_of[edge.source]) for number, edge in enumerate(crossing)]
     settings = dict(configuration or {})
     if settings.get("pipeline.vertex-name-include-index-prefix", "false").lower() == "true":
         vertices = [
@@ -72,7 +70,9 @@ def job_graph(
 
 def _vertex(graph: StreamGraph, chain: Chain, ids: Mapping[int, str]) -> JobVertex:
     head = graph.node(chain.nodes[0])
-    operators = [_operator(graph.node(node), ids[node], fed_by) for node, fed_by in zip(chain.nodes, chain.inputs, strict=True)]
+    operators = [
+        _operator(graph.node(node), ids[node], fed_by) for node, fed_by in zip(chain.nodes, chain.inputs, strict=True)
+    ]
     vertex = JobVertex(
         id=ids[head.id],
         name="",

@@ -63,8 +63,8 @@ def _hash(graph: StreamGraph, node: StreamNode, hashes: dict[int, bytes]) -> byt
         return bytes(mmh3.hash_bytes(node.uid.encode()))
     if not graph.settings.auto_generate_uids and not node.uid_hash:
         raise UserError(
-            f"Auto generated UIDs have been disabled, but no uid or uid hash has been assigned to operator '{node.name}'"
-            f" ({node.declared_at}): call uid() on it, or set pipeline.auto-generate-uids to true."
+            "Auto generated UIDs have been disabled, but no uid or uid hash has been assigned to operator"
+            f" '{node.name}' ({node.declared_at}): call uid() on it, or set pipeline.auto-generate-uids to true."
         )
     position = len(hashes).to_bytes(4, "little")
     chained_outputs = sum(is_chainable(graph, edge) for edge in graph.outputs(node.id))

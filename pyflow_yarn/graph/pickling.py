@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -41,7 +40,9 @@ def _explanation(definition: Any, operator: str, declared_at: str, error: Except
         return f"{subject} cannot be sent to workers: {error}."
     name, value, is_attribute = culprit
     verb = "holds" if is_attribute else "captures"
-    return f"{subject} {verb} '{name}', {_a(value)}, which cannot be sent to workers: {_advice(definition, role, value)}."
+    return (
+        f"{subject} {verb} '{name}', {_a(value)}, which cannot be sent to workers: {_advice(definition, role, value)}."
+    )
 
 
 def _advice(definition: Any, role: str, value: Any) -> str:
@@ -62,16 +63,16 @@ def _a(value: Any) -> str:
 
 
 def _culprit(definition: Any) -> tuple[str, tuple[str, Any, bool] | None]:
-    """The part of the definition that fails (as a user calls it), and the variable in it: name, value, whether of self."""
-    for field in dataclasses.fields(definition):
-        part = getattr(definition, field.name)
+    """What part of the definition fails, as a user calls it, and the variable in it: name, value, whether of self."""
+    for name in definition.__struct_fields__:
+        part = getattr(definition, name)
         if part is not None and not _pickles(part):
             if isinstance(definition, SourceOperator | SinkOperator):
                 role = "source" if isinstance(definition, SourceOperator) else "sink"
-            elif isinstance(definition, EdgeDefinition) and field.name == "partitioner":
+            elif isinstance(definition, EdgeDefinition) and name == "partitioner":
                 role = "partitioner"
             else:
-                role = field.name.replace("_", " ")
+                role = name.replace("_", " ")
             return role, _search(part, 0, set())
     return "definition", None
 

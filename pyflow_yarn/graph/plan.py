@@ -62,7 +62,7 @@ def _vertex(graph: JobGraph, vertex: JobVertex, mode: str) -> dict[str, Any]:
 
 
 def chain_text(vertex: JobVertex, described: bool = False) -> str:
-    """The chain on one line: ``Source: a -> b -> (c, Sink: d)``; with descriptions (as HTML) instead of names if wanted."""
+    """The chain on one line: ``Source: a -> b -> (c, Sink: d)``; descriptions (as HTML) instead of names if wanted."""
     children = _children(vertex)
     texts = [escape(each.description or each.name) if described else each.name for each in vertex.operators]
     for index in reversed(range(len(texts))):  # an operator stands behind the one that feeds it

@@ -12,7 +12,7 @@ DEFAULT_GROUP = "default"
 def slot_sharing_groups(operators: Iterable[tuple[int, str, list[int]]]) -> Mapping[int, str]:
     """The group of each operator, given (id, group named by the program or "", inputs) in topological order.
 
-    An operator without a group of its own is in the group of its inputs if they all share one, else in the default group.
+    An operator without a group of its own is in that of its inputs if they all share one, else in the default group.
     """
     groups: dict[int, str] = {}
     for operator, named, inputs in operators:

@@ -7,9 +7,11 @@ open is then decided by the functions of ``REWRITES``, graph to graph, one decis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from pyflow_yarn.errors import UserError
 from pyflow_yarn.graph.job_graph import Partitioning
@@ -30,8 +32,7 @@ MIN_MAX_PARALLELISM = 128
 MAX_MAX_PARALLELISM = 32768
 
 
-@dataclass(frozen=True, kw_only=True)
-class StreamNode:
+class StreamNode(msgspec.Struct, frozen=True, kw_only=True):
     """An operator. ``name`` has ``Source: `` or ``Sink: `` in front. Parallelism 0 and group "" are not decided yet."""
 
     id: int
@@ -61,8 +62,7 @@ class StreamNode:
         return self.kind in SINK_KINDS
 
 
-@dataclass(frozen=True, kw_only=True)
-class StreamEdge:
+class StreamEdge(msgspec.Struct, frozen=True, kw_only=True):
     """Records flow from ``source`` to ``target``; a partitioning of None is not decided yet."""
 
     source: int
@@ -75,9 +75,8 @@ class StreamEdge:
     target_input: int = 0
 
 
-@dataclass(frozen=True)
-class StreamGraph:
-    """Nodes in the order of their declaration (which is topological), and edges in the order of their target's inputs."""
+class StreamGraph(msgspec.Struct, frozen=True, dict=True):
+    """Nodes in the order of their declaration (it is topological), and edges in the order of their target's inputs."""
 
     nodes: tuple[StreamNode, ...]
     edges: tuple[StreamEdge, ...]
@@ -171,7 +170,7 @@ def _node(operator: OperatorTransformation) -> StreamNode:
 def _edges(
     source: Transformation, target: int, partition: PartitionTransformation | None, pipeline: Pipeline
 ) -> Iterable[StreamEdge]:
-    """Edges from all operators behind ``source``; of several partitionings in a row, the one next to the target counts."""
+    """Edges from all operators behind ``source``; of partitionings in a row, the one next to the target counts."""
     if isinstance(source, UnionTransformation):
         for transformation_id in source.inputs:
             yield from _edges(pipeline.transformations[transformation_id], target, partition, pipeline)
@@ -203,9 +202,7 @@ def decide_max_parallelism(graph: StreamGraph) -> StreamGraph:
 
     def decide(node: StreamNode) -> StreamNode:
         maximum = (
-            node.explicit_max_parallelism
-            or graph.settings.max_parallelism
-            or derived_max_parallelism(node.parallelism)
+            node.explicit_max_parallelism or graph.settings.max_parallelism or derived_max_parallelism(node.parallelism)
         )
         if node.parallelism > maximum:
             raise UserError(

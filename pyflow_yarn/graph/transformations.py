@@ -7,9 +7,10 @@ changed copy under the same id, so that streams already derived from it see the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from pyflow_yarn.graph.job_graph import Partitioning
 from pyflow_yarn.graph.operators import OperatorKind
@@ -23,8 +24,7 @@ class ChainingStrategy(StrEnum):
     NEVER = "NEVER"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Transformation:
+class Transformation(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all; ``declared_at`` is ``job.py:9``, the user's call."""
 
     id: int
@@ -33,8 +33,7 @@ class Transformation:
     declared_at: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class OperatorTransformation(Transformation):
+class OperatorTransformation(Transformation, frozen=True, kw_only=True):
     """An operator. ``definition`` is of ``pyflow_yarn.graph.operators``; None means "not said", to be inherited.
 
     ``non_parallel`` operators have parallelism 1 for good. ``uid_hash`` is an operator id given literally.
@@ -54,8 +53,7 @@ class OperatorTransformation(Transformation):
     buffer_timeout: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class PartitionTransformation(Transformation):
+class PartitionTransformation(Transformation, frozen=True, kw_only=True):
     """``rebalance()``, ``key_by()`` and the like: says how its output reaches the next operator."""
 
     partitioning: Partitioning
@@ -64,13 +62,11 @@ class PartitionTransformation(Transformation):
     key_type: Any = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnionTransformation(Transformation):
+class UnionTransformation(Transformation, frozen=True, kw_only=True):
     """``union()``: its output is the output of all its inputs."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GraphSettings:
+class GraphSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a program and its configuration say about all operators.
 
     ``max_parallelism`` None: derived from each operator's parallelism. ``buffer_timeout`` is milliseconds.
@@ -84,10 +80,9 @@ class GraphSettings:
     auto_generate_uids: bool = True
 
 
-@dataclass(frozen=True)
-class Pipeline:
+class Pipeline(msgspec.Struct, frozen=True):
     """A program's transformations by id, and the ids that a job has to contain (``roots``, in order of declaration)."""
 
     transformations: Mapping[int, Transformation]
     roots: tuple[int, ...]
-    settings: GraphSettings = field(default_factory=GraphSettings)
+    settings: GraphSettings = GraphSettings()

@@ -1,0 +1,117 @@
+"""Which files a file source reads, and the parts they are read in."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pyflow_yarn.datastream.source import SplitEnumerator
+from pyflow_yarn.errors import UserError
+
+DEFAULT_SPLIT_SIZE = 16 << 20
+MIN_SPLIT_SIZE = 1 << 20
+SPLITS_PER_READER = 4
+COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".xz": "xz"}
+UNREADABLE_COMPRESSIONS = frozenset({".deflate", ".zip", ".zst", ".zstd", ".snappy", ".lz4", ".7z", ".rar"})
+_PATTERN_CHARACTERS = frozenset("*?[")
+
+
+class FileSplit(NamedTuple):
+    """A part of a file: the lines that start in bytes ``start`` to ``end`` (excluded); -1: to the end of the file."""
+
+    path: str
+    start: int
+    end: int
+    compression: str = ""
+
+
+class FileSplitEnumerator(SplitEnumerator):
+    """Lists files when the job starts, and hands out their parts in order."""
+
+    def __init__(self, paths: Sequence[str], split_size: int, splittable: bool, parallelism: int) -> None:
+        self._paths = paths
+        self._split_size = split_size
+        self._splittable = splittable
+        self._parallelism = parallelism
+        self._splits: deque[FileSplit] = deque()
+
+    def open(self) -> None:
+        files = [(path, os.stat(path).st_size) for path in list_files(self._paths)]
+        size = self._chosen_size(sum(size for _, size in files))
+        self._splits = deque(split for path, length in files for split in self._file_splits(path, length, size))
+
+    def _chosen_size(self, total: int) -> int:
+        """The configured size, or less when there would be too few splits to keep all readers busy."""
+        wanted = total // (self._parallelism * SPLITS_PER_READER) + 1
+        return min(self._split_size, max(wanted, MIN_SPLIT_SIZE))
+
+    def _file_splits(self, path: str, length: int, size: int) -> Iterator[FileSplit]:
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix in COMPRESSIONS:
+            yield FileSplit(path, 0, -1, COMPRESSIONS[suffix])
+        elif suffix in UNREADABLE_COMPRESSIONS:
+            raise UserError(
+                f"The input file '{path}' is compressed in a way that is not supported yet: unpack it first."
+            )
+        elif not self._splittable:
+            yield FileSplit(path, 0, -1)
+        else:
+            count = max(1, round(length / size))
+            for number in range(count):
+                yield FileSplit(path, length * number // count, length * (number + 1) // count)
+
+    def next_split(self, subtask: int, host: str) -> FileSplit | None:
+        return self._splits.popleft() if self._splits else None
+
+    def add_splits_back(self, splits: Sequence[FileSplit], subtask: int) -> None:
+        self._splits.extendleft(reversed(splits))
+
+
+def list_files(paths: Sequence[str]) -> list[str]:
+    """The files that ``paths`` mean, each once: files themselves, all below directories, all that match a pattern.
+
+    Hidden files and directories (``.x``, ``_x``) count only where they are named. A path that means nothing and a file
+    that cannot be read are ``UserError``.
+    """
+    files: dict[str, None] = {}
+    for path in paths:
+        for found in _expand(path):
+            files.update(dict.fromkeys(_files_below(found)))
+    for file in files:
+        if not os.access(file, os.R_OK):
+            raise UserError(f"The input file '{file}' cannot be read: check its permissions.")
+    return list(files)
+
+
+def _expand(path: str) -> list[str]:
+    if os.path.lexists(path):
+        if not os.path.exists(path):
+            raise UserError(f"The input path '{path}' is a link to a file that does not exist.")
+        return [path]
+    if not _PATTERN_CHARACTERS.intersection(path):
+        raise UserError(f"The input path '{path}' does not exist.")
+    from glob import glob
+
+    found = [each for each in sorted(glob(path, recursive=True)) if not _hidden(os.path.basename(each))]
+    if not found:
+        raise UserError(f"No input file matches '{path}'.")
+    return found
+
+
+def _files_below(path: str) -> Iterator[str]:
+    if not os.path.isdir(path):
+        yield path
+        return
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"The input directory '{path}' cannot be read: {error.strerror}.") from None
+    for entry in entries:
+        if not _hidden(entry.name):
+            yield from _files_below(entry.path)
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "_"))

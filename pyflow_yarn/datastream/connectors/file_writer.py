@@ -1,0 +1,276 @@
+"""Writes part files that nobody sees before they are complete, and makes them visible.
+
+A writer fills hidden files in the directory where they will stay:
+``.part-<job>-<subtask>-<number>.inprogress.<job>-<attempt>-<writer>``. Their names and final names go to the committer,
+which renames them when the whole job has succeeded. Whatever happens in between, no reader of the directory takes a
+half-written file for output.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import IO, Any, NamedTuple
+
+from pyflow_yarn.common.serialization import Encoder, SimpleStringEncoder
+from pyflow_yarn.common.type_text import text_function
+from pyflow_yarn.datastream.sink import Committer, SinkWriter, WriterContext
+from pyflow_yarn.errors import ExternalError
+
+IN_PROGRESS = ".inprogress."
+BUFFER_SIZE = 1 << 18
+JOB_DIGITS = 8
+MAX_NAMES = 10_000
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EACCES})
+
+
+class PendingFile(NamedTuple):
+    """A complete file that is still hidden, and the name it will have."""
+
+    hidden: str
+    final: str
+
+
+class PartNames(NamedTuple):
+    """How part files are called."""
+
+    prefix: str
+    suffix: str
+
+
+class FileWriter(SinkWriter[Any]):
+    """Writes the records of one subtask, each bucket (a directory) to a part file of its own.
+
+    A part file that has reached ``part_size`` bytes is followed by another one. ``bucket_of`` gives the bucket, a path
+    relative to ``base_path``, for the present time in epoch seconds.
+    """
+
+    def __init__(
+        self,
+        base_path: str,
+        encoder: Encoder,
+        bucket_of: Callable[[float], str],
+        names: PartNames,
+        part_size: int | None,
+        context: WriterContext,
+    ) -> None:
+        self._base_path = base_path
+        self._bucket_of = bucket_of
+        self._names = names
+        self._part_size = part_size
+        self._context = context
+        self._writer_id = os.urandom(4).hex()
+        self._encode = batch_encoder(encoder)
+        self._parts: dict[str, _Part] = {}
+        self._pending: list[PendingFile] = []
+        self._count = 0
+
+    def open(self) -> None:
+        _make_directory(self._base_path)
+
+    def write_batch(self, records: Sequence[Any], timestamps: Sequence[int] | None) -> None:
+        if not records:
+            return
+        bucket = self._bucket_of(time.time())
+        part = self._parts.get(bucket)
+        if part is None:
+            part = self._parts[bucket] = self._new_part(bucket)
+        part.write(self._encode(records))
+        if self._part_size is not None and part.size >= self._part_size:
+            self._pending.append(self._parts.pop(bucket).complete())
+
+    def _new_part(self, bucket: str) -> _Part:
+        directory = os.path.join(self._base_path, bucket)
+        _make_directory(directory)
+        context = self._context
+        name = f"{self._names.prefix}-{context.job_id[:JOB_DIGITS]}-{context.subtask}-{self._count}{self._names.suffix}"
+        self._count += 1
+        owner = f"{context.job_id}-{context.attempt}-{self._writer_id}"
+        return _Part(os.path.join(directory, f".{name}{IN_PROGRESS}{owner}"), os.path.join(directory, name))
+
+    def flush(self) -> None:
+        for part in self._parts.values():
+            part.flush()
+
+    def prepare_commit(self) -> list[PendingFile]:
+        for bucket in list(self._parts):
+            self._pending.append(self._parts.pop(bucket).complete())
+        prepared, self._pending = self._pending, []
+        return prepared
+
+    def close(self) -> None:
+        for part in self._parts.values():
+            part.abandon()
+        self._parts.clear()
+        for pending in self._pending:
+            _unlink(pending.hidden)
+        self._pending.clear()
+
+
+class _Part:
+    """An open part file."""
+
+    def __init__(self, hidden: str, final: str) -> None:
+        self._hidden = hidden
+        self._final = final
+        self.size = 0
+        try:
+            self._file: IO[bytes] = open(hidden, "xb", buffering=BUFFER_SIZE)  # noqa: SIM115 - open until the part is complete
+        except OSError as error:
+            raise _failure(final, error) from None
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise _failure(self._final, error) from None
+        self.size += len(data)
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise _failure(self._final, error) from None
+
+    def complete(self) -> PendingFile:
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            self.abandon()
+            raise _failure(self._final, error) from None
+        return PendingFile(self._hidden, self._final)
+
+    def abandon(self) -> None:
+        raw = getattr(self._file, "raw", None)
+        with suppress(OSError, ValueError):
+            if raw is not None:
+                raw.close()  # what is still buffered must not be written any more
+        with suppress(OSError, ValueError):
+            self._file.close()
+        _unlink(self._hidden)
+
+
+def batch_encoder(encoder: Encoder) -> Callable[[Sequence[Any]], bytes]:
+    """A function that encodes many records at once."""
+    if type(encoder) is not SimpleStringEncoder:
+        encode = encoder.encode
+        return lambda records: b"".join(map(encode, records))
+    charset = encoder.charset_name
+    text_of = text_function(None)
+
+    def encode_lines(records: Iterable[Any]) -> bytes:
+        try:
+            text = "\n".join(records)
+        except TypeError:  # not all of them are texts
+            text = "\n".join(map(text_of, records))
+        return f"{text}\n".encode(charset)
+
+    return encode_lines
+
+
+class FileCommitter(Committer):
+    """Gives complete files their final names, in one step each, and never in the place of another file."""
+
+    def __init__(self, base_path: str) -> None:
+        self._base_path = base_path
+
+    def commit(self, committables: Sequence[PendingFile]) -> None:
+        directories: dict[str, None] = {}
+        for hidden, final in committables:
+            if publish(hidden, final):
+                directories[os.path.dirname(final)] = None
+        for directory in directories:
+            _sync_directory(directory)
+
+    def abort(self, committables: Sequence[PendingFile]) -> None:
+        for hidden, _ in committables:
+            _unlink(hidden)
+
+    def cleanup(self, job_id: str) -> None:
+        mark = f"{IN_PROGRESS}{job_id}-"
+        for directory, _, names in os.walk(self._base_path):
+            for name in names:
+                if name.startswith(".") and mark in name:
+                    _unlink(os.path.join(directory, name))
+
+
+def publish(hidden: str, final: str) -> bool:
+    """Rename ``hidden`` to ``final``, or to a free name near it; False when that was done before."""
+    for number in range(MAX_NAMES):
+        target = final if number == 0 else _numbered(final, number)
+        try:
+            os.link(hidden, target, follow_symlinks=False)
+        except FileExistsError:
+            if not _same_file(hidden, target):
+                continue
+        except FileNotFoundError:
+            if os.path.lexists(final):
+                return False
+            raise ExternalError(
+                f"The output file '{final}' cannot be made visible: its content '{hidden}' has vanished."
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise _failure(final, error) from None
+            if os.path.lexists(target):
+                continue
+            _rename(hidden, target)
+            return True
+        _unlink(hidden)
+        return True
+    raise ExternalError(f"The output file '{final}' cannot be made visible: too many files of that name exist.")
+
+
+def _numbered(final: str, number: int) -> str:
+    root, suffix = os.path.splitext(final)
+    return f"{root}_{number}{suffix}"
+
+
+def _same_file(hidden: str, target: str) -> bool:
+    """Whether an earlier commit was interrupted between its two steps."""
+    with suppress(OSError):
+        return os.path.samestat(os.lstat(hidden), os.lstat(target))
+    return False
+
+
+def _rename(hidden: str, target: str) -> None:
+    """For file systems without hard links; a file made by others in this very moment would be lost."""
+    try:
+        os.rename(hidden, target)
+    except OSError as error:
+        raise _failure(target, error) from None
+
+
+def _make_directory(directory: str) -> None:
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise ExternalError(f"The output directory '{directory}' cannot be made: {error.strerror}.") from None
+
+
+def _sync_directory(directory: str) -> None:
+    with suppress(OSError):  # some file systems cannot sync directories
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _failure(path: str, error: OSError) -> ExternalError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ExternalError(
+            f"The output file '{path}' cannot be written: no space left on device. Free some space and run the job"
+            " again; nothing of the unfinished file is visible."
+        )
+    return ExternalError(f"The output file '{path}' cannot be written: {error.strerror or error}.")
