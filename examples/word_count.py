@@ -1,7 +1,7 @@
 """Counts the words of a text and writes each word with its final count, once the input has ended.
 
-    bin/flink run examples/word_count.py
-    bin/flink run -p 2 examples/word_count.py --input <file, folder or pattern> --output <folder>
+bin/flink run examples/word_count.py
+bin/flink run -p 2 examples/word_count.py --input <file, folder or pattern> --output <folder>
 """
 
 from __future__ import annotations
