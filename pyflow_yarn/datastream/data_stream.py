@@ -330,8 +330,7 @@ class DataStream(OperatorSettings, Generic[T]):
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
         """Print each record on the standard output of the worker."""
-        definition = PrintOperator(sink_identifier or "", self._type())
-        return self._sink(OperatorKind.PRINT, "Print to Std. Out", definition)
+        return self._sink(OperatorKind.PRINT, "Print to Std. Out", PrintOperator(sink_identifier or ""))
 
     def sink_to(self, sink: Sink[T]) -> DataStreamSink:
         """Hand each record to a sink."""

@@ -101,13 +101,9 @@ class SinkOperator(msgspec.Struct, frozen=True):
 
 
 class PrintOperator(msgspec.Struct, frozen=True):
-    """``print()``: Flink's text of each record on the TaskManager's standard output, ``identifier:n> `` in front.
-
-    ``input_type``: declared type of the records, which decides their text; None: as Python prints them.
-    """
+    """``print()``: Flink's text of each record on the TaskManager's standard output, ``identifier:n> `` in front."""
 
     identifier: str = ""
-    input_type: Any = None
 
 
 class CollectOperator(msgspec.Struct, frozen=True):
