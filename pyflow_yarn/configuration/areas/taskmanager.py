@@ -48,6 +48,13 @@ TASKMANAGER_REGISTRATION_TIMEOUT: ConfigOption[int] = ConfigOption(
 TASKMANAGER_SLOT_TIMEOUT: ConfigOption[int] = ConfigOption(
     "taskmanager.slot.timeout", duration(), 10_000, "After which time an allocated but unused slot is freed."
 )
+TASKMANAGER_LOAD_BALANCE_MODE: ConfigOption[str] = ConfigOption(
+    "taskmanager.load-balance.mode",
+    choice("NONE", "MIN_RESOURCES", "SLOTS", "TASKS"),
+    "NONE",
+    "How slots are chosen: one TaskManager after the other (`NONE`), the fullest first (`MIN_RESOURCES`), or spread"
+    " evenly by slots or by tasks.",
+)
 TASKMANAGER_MEMORY_PROCESS_SIZE: ConfigOption[int | None] = ConfigOption(
     "taskmanager.memory.process.size",
     size(),

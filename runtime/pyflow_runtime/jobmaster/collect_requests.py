@@ -1,0 +1,80 @@
+"""Clients' requests for results of collect operators: each is answered once."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pyflow_runtime.coordinator.messages import OperatorPayloadMessage, Results
+from pyflow_runtime.dispatcher.effects import Reply
+from pyflow_runtime.dispatcher.outbox import Outbox
+from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
+from pyflow_yarn.errors import ClusterError
+
+_DECODER: msgspec.msgpack.Decoder[OperatorPayloadMessage] = msgspec.msgpack.Decoder(OperatorPayloadMessage)
+
+
+class CollectRequest:
+    """A request that waits for the operator's answer, and the attempt it was handed to."""
+
+    __slots__ = ("attempt_id", "payload", "request_id")
+
+    def __init__(self, request_id: str, payload: bytes) -> None:
+        self.request_id = request_id
+        self.payload = payload
+        self.attempt_id: ExecutionAttemptId | None = None
+
+
+class CollectRequests:
+    """At most one open request for each operator: a later one replaces it."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._open: dict[str, CollectRequest] = {}
+
+    def add(self, request_id: str, operator_id: str, payload: bytes) -> None:
+        """A client asks."""
+        self.refuse(operator_id, "a later request for the results of that operator took its place")
+        self._open[operator_id] = CollectRequest(request_id, payload)
+
+    def to_deliver(self, operator_ids: list[str], attempt_id: ExecutionAttemptId) -> list[tuple[str, bytes]]:
+        """Open requests for these operators that this attempt has not seen; they count as delivered."""
+        delivered = []
+        for operator_id in operator_ids:
+            request = self._open.get(operator_id)
+            if request is not None and request.attempt_id != attempt_id:
+                request.attempt_id = attempt_id
+                delivered.append((operator_id, request.payload))
+        return delivered
+
+    def answer(self, operator_id: str, payload: bytes) -> None:
+        """An operator said something: the answer, unless it is one to a request that is no longer open."""
+        request = self._open.get(operator_id)
+        if request is None:
+            return
+        try:
+            message = _DECODER.decode(payload)
+        except msgspec.DecodeError:
+            return
+        if isinstance(message, Results) and message.request_id == _request_id(request.payload):
+            del self._open[operator_id]
+            self._outbox.emit(Reply(request_id=request.request_id, result=payload))
+
+    def refuse(self, operator_id: str, reason: str) -> None:
+        """There will be no answer for that operator."""
+        request = self._open.pop(operator_id, None)
+        if request is not None:
+            error = ClusterError(f"The results cannot be fetched: {reason}.")
+            self._outbox.emit(Reply(request_id=request.request_id, error=error))
+
+    def refuse_all(self, reason: str) -> None:
+        """There will be no answers at all."""
+        for operator_id in list(self._open):
+            self.refuse(operator_id, reason)
+
+
+def _request_id(payload: bytes) -> str | None:
+    try:
+        message = _DECODER.decode(payload)
+    except msgspec.DecodeError:
+        return None
+    return getattr(message, "request_id", None)
