@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pyflow_yarn.common.configuration import Configuration
@@ -19,7 +18,6 @@ from pyflow_yarn.datastream.source import Source
 from pyflow_yarn.datastream.state_backend import StateBackend
 from pyflow_yarn.errors import NotYetSupportedError, UserError
 from pyflow_yarn.graph.operators import OperatorKind, SourceOperator
-from pyflow_yarn.graph.plan import stream_plan
 from pyflow_yarn.graph.stream_graph import StreamGraph, stream_graph
 from pyflow_yarn.graph.transformations import (
     ChainingStrategy,
@@ -286,6 +284,8 @@ class StreamExecutionEnvironment:
 
     def get_execution_plan(self) -> str:
         """What was declared, as Flink's JSON plan; it stays to be executed."""
+        from pyflow_yarn.graph.plan import stream_plan
+
         return stream_plan(self._stream_graph())
 
     def prepare(self, job_name: str | None = None) -> execution.PreparedJob:
@@ -307,7 +307,6 @@ class StreamExecutionEnvironment:
                 python_executable=options.PYTHON_EXECUTABLE.read(texts) or "",
             ),
             job_files.files_of(texts),
-            partial(stream_plan, graph),
             stream_plan=lambda: stream_plan(graph),
         )
         self.program.pending.clear()
