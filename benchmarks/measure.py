@@ -6,6 +6,7 @@ includes all of them. Memory is the proportional set size summed over the tree, 
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -90,3 +91,9 @@ def run(command: list[str], *, sample_memory: bool = False) -> Run:
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}:\n{output}")
     return Run(wall, usage.ru_utime + usage.ru_stime, peak, output)
+
+
+def read_checksum(directory: str | Path) -> tuple[int, int]:
+    """Count and sum over the files that the subtasks of a ``ChecksumSink`` wrote."""
+    parts = [json.loads(path.read_text()) for path in Path(directory).glob("*.json")]
+    return sum(part["count"] for part in parts), sum(part["total"] for part in parts)

@@ -16,14 +16,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from measure import Run, Spread, run
+from measure import Run, Spread, read_checksum, run
 
 HERE = Path(__file__).parent
 FLINK = str(HERE.parent / "bin" / "flink")
-sys.path.insert(0, str(HERE / "programs"))
-from checksum_sink import read_checksum
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,9 @@ WORKLOADS = [
 
 def emit(**figures: object) -> None:
     """One JSON line, with where and under what load it was measured."""
-    print(
-        json.dumps(
-            {**figures, "load": [round(x, 2) for x in os.getloadavg()], "cores": os.cpu_count(), "python": platform.python_version()}
-        ),
-        flush=True,
-    )
+    load = [round(average, 2) for average in os.getloadavg()]
+    machine = {"load": load, "cores": os.cpu_count(), "python": platform.python_version()}
+    print(json.dumps({**figures, **machine}), flush=True)
 
 
 def job(workload: str, count: int, parallelism: int) -> tuple[Run, tuple[int, int]]:
@@ -82,7 +78,8 @@ def throughput(workload: Workload, runs: int, scale: float) -> None:
             ours, our_checksum = job(workload.name, count, parallelism)
             loop, loop_checksum = bare(workload.name, count)
             if our_checksum != loop_checksum:
-                raise SystemExit(f"{workload.name} -p {parallelism}: wrong output {our_checksum}, expected {loop_checksum}")
+                wrong = f"wrong output {our_checksum}, expected {loop_checksum}"
+                raise SystemExit(f"{workload.name} -p {parallelism}: {wrong}")
             job_cpu.append((ours.cpu - start_up) / records * 1e6)
             bare_cpu.append((loop.cpu - empty) / records * 1e6)
             ratios.append(job_cpu[-1] / bare_cpu[-1])
@@ -96,7 +93,8 @@ def throughput(workload: Workload, runs: int, scale: float) -> None:
             ratio=Spread.of(ratios).as_list(),
             wall_s=Spread.of(walls).as_list(),
             runs=runs,
-            command=f"bin/flink run -p {parallelism} benchmarks/programs/{workload.name}.py --count {count} --output DIR",
+            command=f"bin/flink run -p {parallelism} benchmarks/programs/{workload.name}.py"
+            f" --count {count} --output DIR",
         )
 
 
@@ -127,7 +125,8 @@ def latency(runs: int, scale: float) -> None:
                 with tempfile.TemporaryDirectory(prefix="pyflow-benchmark-") as output:
                     arguments = ["--count", str(count), "--rate", str(rate), "--output", output]
                     run([FLINK, "run", "-p", str(parallelism), *options, program, *arguments])
-                    ages = sorted(pair for part in Path(output).glob("*.json") for pair in json.loads(part.read_text()))
+                    parts = [json.loads(part.read_text()) for part in Path(output).glob("*.json")]
+                ages = sorted(pair for part in parts for pair in part)
                 if [number for number, _ in ages] != list(range(count)):
                     raise SystemExit(f"latency -p {parallelism}: {len(ages)} records arrived, {count} were sent")
                 half = sorted(age / 1e6 for _, age in ages[count // 2 :])
@@ -141,14 +140,15 @@ def latency(runs: int, scale: float) -> None:
                 p50_ms=Spread.of(medians).as_list(),
                 p99_ms=Spread.of(tails).as_list(),
                 runs=runs,
-                command=f"bin/flink run -p {parallelism} {' '.join(options)} benchmarks/programs/latency.py --count {count}",
+                command=f"bin/flink run -p {parallelism} {' '.join(options)} benchmarks/programs/latency.py"
+                f" --count {count} --rate {rate} --output DIR",
             )
 
 
 def main() -> None:
     """Run the named benchmarks, or all."""
     benchmarks: dict[str, Callable[[int, float], None]] = {
-        workload.name: (lambda runs, scale, workload=workload: throughput(workload, runs, scale)) for workload in WORKLOADS
+        workload.name: partial(throughput, workload) for workload in WORKLOADS
     }
     benchmarks |= {"start_up": start_up, "latency": latency}
     arguments = argparse.ArgumentParser(description=__doc__)

@@ -37,9 +37,3 @@ class ChecksumSink(Sink[int]):
     def create_writer(self, context: WriterContext) -> SinkWriter[int]:
         """A writer for one subtask."""
         return ChecksumWriter(Path(self.directory) / f"{context.subtask}.json")
-
-
-def read_checksum(directory: str | Path) -> tuple[int, int]:
-    """Count and sum over all subtasks' files."""
-    parts = [json.loads(path.read_text()) for path in Path(directory).glob("*.json")]
-    return sum(part["count"] for part in parts), sum(part["total"] for part in parts)

@@ -12,7 +12,7 @@ from pyflow_yarn.datastream.connectors.number_seq import NumberSequenceSource
 from pyflow_yarn.datastream.state import ValueStateDescriptor
 
 
-class Counter(KeyedProcessFunction):
+class Counter(KeyedProcessFunction[int, int, int]):
     """Emits how often the key has been seen."""
 
     def open(self, runtime_context: RuntimeContext) -> None:

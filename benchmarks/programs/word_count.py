@@ -15,7 +15,7 @@ from pyflow_yarn.datastream.state import ValueStateDescriptor
 END_OF_TIME = 2**63 - 1
 
 
-class CountWords(KeyedProcessFunction):
+class CountWords(KeyedProcessFunction[str, str, int]):
     """Counts per word; the end of the input fires one timer a word."""
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -33,7 +33,7 @@ class CountWords(KeyedProcessFunction):
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterable[int]:
         """The final count, weighted by the word's length."""
-        yield self.count.value() * len(ctx.get_current_key())
+        yield (self.count.value() or 0) * len(ctx.get_current_key())
 
 
 arguments = argparse.ArgumentParser()

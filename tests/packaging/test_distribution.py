@@ -119,7 +119,7 @@ def test_an_installed_wheel_runs(wheel: Path, tmp_path: Path) -> None:
     """The console script, the shipped configuration and a job, with no checkout in sight."""
     place = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    pip = [place / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet", "install", wheel]
+    pip = [str(place / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install", str(wheel)]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"the wheel cannot be installed (is there a network?): {done.stderr[-3000:]}"
     unwanted = ("PYTHON", "FLINK_", "VIRTUAL_")
