@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 sys.path.insert(0, str(Path(__file__).parent / "programs"))
 from lines import line_of
 
+Unary = Callable[[int], int]
+
 
 def map_chain(count: int) -> tuple[int, int]:
     """Three lambdas in one loop."""
-    first, keep, second = (lambda x: x + 1), (lambda x: x % 3 != 0), (lambda x: x * 2)
+    first, keep, second = cast(tuple[Unary, Unary, Unary], (lambda x: x + 1, lambda x: x % 3 != 0, lambda x: x * 2))
     seen = total = 0
     for x in range(count):
         y = first(x)
@@ -37,7 +41,7 @@ def word_count(count: int) -> tuple[int, int]:
 def state_counter(count: int) -> tuple[int, int]:
     """A dictionary of counts, with the key from a lambda."""
     counts: dict[int, int] = {}
-    key_of = lambda x: x % 10_000  # noqa: E731 - the yardstick calls what the job calls
+    key_of: Unary = lambda x: x % 10_000  # noqa: E731 - the yardstick calls what the job calls
     total = 0
     for x in range(count):
         key = key_of(x)
@@ -49,7 +53,12 @@ def state_counter(count: int) -> tuple[int, int]:
 
 def exchange(count: int) -> tuple[int, int]:
     """Makes the same rows and hands them to nobody."""
-    make = lambda x: (f"user-{x % 100_000:07d}", x, x * 0.5, "click")  # noqa: E731
+    make: Callable[[int], tuple[str, int, float, str]] = lambda x: (  # noqa: E731
+        f"user-{x % 100_000:07d}",
+        x,
+        x * 0.5,
+        "click",
+    )
     total = 0
     for x in range(count):
         total += make(x)[1]
