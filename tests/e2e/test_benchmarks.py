@@ -1,0 +1,33 @@
+"""The benchmarks run, verify their output and print one JSON line a figure; how fast is not asked here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+def lines(*names: str) -> list[dict[str, object]]:
+    command = [sys.executable, str(CHECKOUT / "benchmarks" / "run.py"), "--runs", "1", "--scale", "0.002", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["map_chain", "word_count", "state_counter", "exchange"])
+def test_throughput(built_environment: None, name: str) -> None:
+    found = lines(name)
+    assert [(line["benchmark"], line["parallelism"]) for line in found] == [(name, 1), (name, 2)]
+    assert all({"ratio", "bare_loop_us", "wall_s", "load", "cores", "python", "command"} < set(line) for line in found)
+
+
+def test_start_up_and_latency(built_environment: None) -> None:
+    found = lines("start_up", "latency")
+    assert [line["benchmark"] for line in found] == ["start_up", *["latency"] * 4]
