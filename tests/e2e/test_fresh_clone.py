@@ -1,4 +1,4 @@
-"""What a newcomer does: the README's first command in a fresh copy of the repository, with each Python that there is."""
+"""What a newcomer does: the README's first command in a fresh copy, with each Python that there is."""
 
 from __future__ import annotations
 
