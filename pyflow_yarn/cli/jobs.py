@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from typing import NamedTuple
 
 from pyflow_yarn.cli import options as opt
@@ -46,9 +47,9 @@ def list_jobs(line: CommandLine) -> int:
     def act() -> None:
         every, running, scheduled = (name in line.values for name in ("a", "r", "s"))
         neither = not (every or running or scheduled)
-        rest = _cluster(line)
-        print("Waiting for response...", flush=True)
-        rows = _rows(rest)
+        with _cluster(line) as rest:
+            print("Waiting for response...", flush=True)
+            rows = _rows(rest)
         if running or every or neither:
             shown = [row for row in rows if row.state not in (*SCHEDULED_STATES, *TERMINAL_STATES)]
             _block(RUNNING_HEADER, shown, "No running jobs.")
@@ -86,18 +87,23 @@ def cancel(line: CommandLine) -> int:
     print(f"Cancelling job {job_id}.", flush=True)
 
     def act() -> None:
-        rest = _cluster(line)
-        try:
-            rest.send("PATCH", f"/jobs/{job_id}?mode=cancel")
-        except Conflict as error:
-            # Cancelling what is cancelled already has the wished-for outcome.
-            if rest.get(f"/jobs/{job_id}/status").get("status") != "CANCELED":
+        with _cluster(line) as rest:
+            try:
+                _request_cancellation(rest, job_id)
+            except PyflowError as error:
                 raise ClusterError(f"Could not cancel job {job_id}. {error}") from None
-        except PyflowError as error:
-            raise ClusterError(f"Could not cancel job {job_id}. {error}") from None
         print(f"Cancelled job {job_id}.")
 
     return _cluster_action(act)
+
+
+def _request_cancellation(rest: RestClient, job_id: str) -> None:
+    try:
+        rest.send("PATCH", f"/jobs/{job_id}?mode=cancel")
+    except Conflict:
+        # Cancelling what is cancelled already has the wished-for outcome.
+        if rest.get(f"/jobs/{job_id}/status").get("status") != "CANCELED":
+            raise
 
 
 def stop(line: CommandLine) -> int:
@@ -145,7 +151,7 @@ def parse_job_id(text: str) -> str:
     return text.lower()
 
 
-def _cluster(line: CommandLine) -> RestClient:
+def _cluster(line: CommandLine) -> AbstractContextManager[RestClient]:
     files = load(configuration_directory(), {})
     flavoured, warnings = flavour_configuration(line, files)
     configuration = load(configuration_directory(), flavoured)
@@ -157,7 +163,7 @@ def _cluster(line: CommandLine) -> RestClient:
             'The target "local" has no cluster to connect to: it lives inside the client that runs its program. Name'
             " the address of its REST server with -m host:port."
         )
-    return RestClient(RemoteCluster(configuration).endpoint(), configuration)
+    return closing(RestClient(RemoteCluster(configuration).endpoint(), configuration))
 
 
 def _cluster_action(act: Callable[[], None]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -61,25 +62,24 @@ def zip_blob(files: dict[str, str]) -> Blob:
     import zipfile
 
     # Unlinked from the start: a killed client leaves nothing.
-    archive = tempfile.TemporaryFile()  # noqa: SIM115
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(name)
-            status = os.stat(files[name])
-            info.external_attr = (0o100755 if status.st_mode & 0o100 else 0o100644) << 16
-            info.file_size = status.st_size
-            with open(files[name], "rb") as source, target.open(info, "w") as entry:
-                while chunk := source.read(CHUNK):
-                    entry.write(chunk)
-    archive.seek(0)
-    key = hashlib.file_digest(archive, "sha256").hexdigest()
-    size = archive.tell()
-
-    def reopen() -> IO[bytes]:
-        # A descriptor of its own, and from the start, each time.
-        return open(f"/proc/self/fd/{archive.fileno()}", "rb")
-
-    return Blob(key, size, reopen)
+    with tempfile.TemporaryFile() as archive:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+            for name in sorted(files):
+                status = os.stat(files[name])
+                info = zipfile.ZipInfo(name)
+                info.external_attr = (0o100755 if status.st_mode & 0o100 else 0o100644) << 16
+                info.file_size = status.st_size
+                with open(files[name], "rb") as source, target.open(info, "w") as entry:
+                    while chunk := source.read(CHUNK):
+                        entry.write(chunk)
+        archive.seek(0)
+        key = hashlib.file_digest(archive, "sha256").hexdigest()
+        size = archive.tell()
+        kept = os.dup(archive.fileno())
+    # Opened anew each time, for a position of its own.
+    blob = Blob(key, size, lambda: open(f"/proc/self/fd/{kept}", "rb"))
+    weakref.finalize(blob, os.close, kept)
+    return blob
 
 
 def _walk(root: str) -> Iterator[tuple[str, str]]:

@@ -118,6 +118,11 @@ class ClusterExecutor:
 
     # -- the end of the program --
 
+    def close(self) -> None:
+        """Close the connection to the cluster."""
+        if self._client is not None:
+            self._client.close()
+
     def unfinished(self) -> list[RestJobClient]:
         """Jobs that were submitted and are not known to have ended."""
         return [job for job in self.jobs if not job.ended]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ from pyflow_yarn.common.job_execution_result import JobExecutionResult
 from pyflow_yarn.common.job_id import JobID
 from pyflow_yarn.common.job_status import JobStatus
 from pyflow_yarn.errors import ClusterError, Domain, FailureInfo, PyflowError, UserFunctionError
+
+T = TypeVar("T")
 
 LONGEST_POLL = 10.0
 FIRST_PAUSE = 0.01
@@ -88,7 +91,7 @@ class RestJobClient(JobClient):
 
     def get_job_status(self) -> CompletableFuture[JobStatus]:
         """The job's present state."""
-        return CompletableFuture.supply(self.status)
+        return self._in_background(self.status)
 
     def status(self) -> JobStatus:
         """The job's present state, asked for at once."""
@@ -96,7 +99,7 @@ class RestJobClient(JobClient):
 
     def cancel(self) -> CompletableFuture[None]:
         """Asks for the job's cancellation; done when that is accepted."""
-        return CompletableFuture.supply(self.request_cancellation)
+        return self._in_background(self.request_cancellation)
 
     def request_cancellation(self) -> None:
         """Ask for the job's cancellation; one that has ended is left as it is."""
@@ -107,12 +110,21 @@ class RestJobClient(JobClient):
 
     def get_accumulators(self) -> CompletableFuture[dict[str, Any]]:
         """The job's accumulators by name, also while it runs."""
-        return CompletableFuture.supply(self.accumulators)
+        return self._in_background(self.accumulators)
 
     def accumulators(self) -> dict[str, Any]:
         """The job's accumulators by name, asked for at once; counters are numbers, anything else is text."""
         answer = msgspec.convert(self._rest.get(f"/jobs/{self.job_id}/accumulators"), _Accumulators)
         return {entry.name: _accumulator_value(entry) for entry in answer.user_task_accumulators}
+
+    def _in_background(self, ask: Callable[[], T]) -> CompletableFuture[T]:
+        def ask_and_close() -> T:
+            try:
+                return ask()
+            finally:
+                self._rest.close()  # the connection of a thread that ends now
+
+        return CompletableFuture.supply(ask_and_close)
 
     def get_job_execution_result(self) -> CompletableFuture[JobExecutionResult]:
         """The job's result, once it has ended; whoever asks for it waits in its own thread."""

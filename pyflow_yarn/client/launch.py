@@ -69,6 +69,7 @@ def run(launch: Launch, cluster: Cluster) -> int:
                 executor.interrupted()
             finally:
                 set_executor(None)
+                executor.close()
                 cluster.stop()
     except KeyboardInterrupt:
         # A second one while everything was ended in order: the cluster has been killed instead.

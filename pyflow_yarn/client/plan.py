@@ -31,7 +31,7 @@ class PlanExecutor:
 
     def execute(self, job: PreparedJob, attached: bool) -> NoReturn:
         """Never returns."""
-        raise _PlanCaptured(job.stream_plan)
+        raise _PlanCaptured(job.stream_plan())
 
     def fetch_results(self, job_id: str, operator_id: str, offset: int) -> NoReturn:
         """Never called: no job was ever accepted."""

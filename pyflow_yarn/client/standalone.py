@@ -73,6 +73,7 @@ class _Session:
             sys.stderr.write(describe(error) + "\n")
             failure = error
         finally:
+            self.executor.close()
             self.cluster.stop()
         if failure is not None:
             # Too late for an exception: let the other exit functions run, then tell the truth by the exit code.

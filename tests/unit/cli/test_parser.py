@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+
+from pyflow_yarn.cli.options import ACTIONS, FLAVOURS, GENERAL
+from pyflow_yarn.cli.parser import ArgumentError, CommandLine, parse
+
+
+def parsed(action: str, *words: str) -> CommandLine:
+    every = (*GENERAL, *ACTIONS[action].options, *(option for flavour in FLAVOURS.values() for option in flavour))
+    return parse(every, words, ACTIONS[action].stops_at_non_option)
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "arguments"),
+    [
+        (["-py", "a.py", "x", "-y"], {"py": ["a.py"]}, ["x", "-y"]),
+        (["--python", "a.py"], {"py": ["a.py"]}, []),
+        (["--python=a.py"], {"py": ["a.py"]}, []),
+        (["-python", "a.py"], {"py": ["a.py"]}, []),
+        (["-py=a.py"], {"py": ["a.py"]}, []),
+        (["-pyfs", "a,b", "-pym", "m"], {"pyfs": ["a,b"], "pym": ["m"]}, []),
+        (["-pyclientexec", "p", "-pyexec", "q", "-pyreq", "r", "-pyarch", "s"],
+         {"pyclientexec": ["p"], "pyexec": ["q"], "pyreq": ["r"], "pyarch": ["s"]}, []),
+        (["-p", "4", "a.py"], {"p": ["4"]}, ["a.py"]),
+        (["-p4", "a.py"], {"p": ["4"]}, ["a.py"]),
+        (["-p=4", "a.py"], {"p": ["4"]}, ["a.py"]),
+        (["--parallelism", "4", "a.py"], {"p": ["4"]}, ["a.py"]),
+        (["--para", "4", "a.py"], {"p": ["4"]}, ["a.py"]),
+        (["-p", "-4", "a.py"], {"p": ["-4"]}, ["a.py"]),
+        (["-Da=b", "-D", "c=d=e", "-Df", "a.py"], {"D": ["a=b", "c=d=e", "f"]}, ["a.py"]),
+        (["-yDa=b", "-yD", "c=d"], {"yD": ["a=b", "c=d"]}, []),
+        (["-sae", "-d", "a.py"], {"sae": [], "d": []}, ["a.py"]),
+        (["a.py", "-p", "4"], {}, ["a.py", "-p", "4"]),
+        (["--", "-p", "4"], {}, ["-p", "4"]),
+        (["-d", "--", "a.py", "--", "x"], {"d": []}, ["a.py", "--", "x"]),
+        (["--nonsense", "x"], {}, ["--nonsense", "x"]),
+        (["-m", "yarn-cluster", "-ys", "4", "-ynm", "n", "-yjm", "1024m", "-ytm", "1g", "-yqu", "q", "a.py"],
+         {"m": ["yarn-cluster"], "ys": ["4"], "ynm": ["n"], "yjm": ["1024m"], "ytm": ["1g"], "yqu": ["q"]}, ["a.py"]),
+        (["-t", "yarn-application", "-ys", "4", "-p", "4", "-sae", "-Dyarn.application.queue=q", "-py", "s.py", "a"],
+         {"t": ["yarn-application"], "ys": ["4"], "p": ["4"], "sae": [], "D": ["yarn.application.queue=q"],
+          "py": ["s.py"]}, ["a"]),
+        (["-a", "x", "y"], {"a": ["x", "y"]}, []),
+        (["-py", "a.py", "-"], {"py": ["a.py"]}, ["-"]),
+        (["-py", "a.py", ""], {"py": ["a.py"]}, [""]),
+    ],
+)  # fmt: skip
+def test_run_is_parsed_like_the_reference_system(
+    words: list[str], values: dict[str, list[str]], arguments: list[str]
+) -> None:
+    line = parsed("run", *words)
+    assert line.values == values
+    assert line.arguments == arguments
+
+
+@pytest.mark.parametrize(
+    ("action", "words", "values", "arguments"),
+    [
+        ("list", ["-rs"], {"r": [], "s": []}, []),
+        ("list", ["--all", "-m", "h:1"], {"a": [], "m": ["h:1"]}, []),
+        ("cancel", ["-s", "dir", "id"], {"s": ["dir"]}, ["id"]),
+        ("cancel", ["-s"], {"s": []}, []),
+        ("cancel", ["id", "-m", "h:1"], {"m": ["h:1"]}, ["id"]),
+        ("stop", ["-p", "dir", "-d", "id"], {"p": ["dir"], "d": []}, ["id"]),
+        ("stop", ["-type", "native", "-detached", "id"], {"type": ["native"], "dcp": []}, ["id"]),
+        ("savepoint", ["-d", "path"], {"d": ["path"]}, []),
+        ("checkpoint", ["--full", "id"], {"full": []}, ["id"]),
+        ("checkpoint", ["-full", "id"], {"full": []}, ["id"]),
+    ],
+)
+def test_other_actions_take_options_anywhere(
+    action: str, words: list[str], values: dict[str, list[str]], arguments: list[str]
+) -> None:
+    line = parsed(action, *words)
+    assert (line.values, line.arguments) == (values, arguments)
+
+
+@pytest.mark.parametrize(
+    ("action", "words", "message"),
+    [
+        ("run", ["-p"], "Missing argument for option: p"),
+        ("run", ["-p", "-d", "a.py"], "Missing argument for option: p"),
+        ("run", ["-py"], "Missing argument for option: py"),
+        ("list", ["--x"], "Unrecognized option: --x"),
+        ("list", ["-q"], "Unrecognized option: -q"),
+        ("list", ["--all=yes"], "Unrecognized option: --all=yes"),
+    ],
+)
+def test_what_cannot_be_parsed(action: str, words: list[str], message: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        parsed(action, *words)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("word", "name"), [("--pyA", "pyarch"), ("--pyR", "pyreq"), ("--pyE", "pyexec"), ("-pyC", "pyclientexec")])
+def test_long_names_may_be_abbreviated(word: str, name: str) -> None:
+    assert parsed("run", word, "x").values == {name: ["x"]}
+
+
+def test_an_ambiguous_abbreviation_lists_what_it_could_be() -> None:
+    with pytest.raises(ArgumentError, match="Ambiguous option: '--pyP' |Ambiguous option: '--py' "):
+        parsed("run", "--py", "x")
+
+
+def test_properties_without_a_value_mean_true() -> None:
+    from pyflow_yarn.cli.options import DYNAMIC_PROPERTY
+
+    assert parsed("run", "-Da=b=c", "-Dd").properties(DYNAMIC_PROPERTY) == {"a": "b=c", "d": "true"}
