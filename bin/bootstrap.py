@@ -104,6 +104,9 @@ def environment(checkout: Path, extras: Sequence[str], environ: Mapping[str, str
                 _tell(f"installing what the extra '{extra}' needs ...")
                 _install(place, requirements.base + requirements.extra(extra), environ)
                 _write(marker, wanted.encode())
+        if extras:
+            # Before tests, which measure: the sources may have changed since the environment was built.
+            _compile(place, checkout, environ)
         if (place / "complete").read_bytes() != requirements.text:
             _write(place / "complete", requirements.text)
         current = home / "current"
