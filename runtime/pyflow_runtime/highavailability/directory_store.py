@@ -4,6 +4,7 @@
     epoch               text: the newest epoch that was claimed (the fence), replaced under ``lock``
     lock                flock: held while the epoch is compared and an entry is put in place
     jobs/<job id>       entry: JobGraph
+    commits/<job id>    entry: JobCommit
     results/<job id>    entry: JobResult
 
 An entry is ``pyflJS01``, the sha256 of the rest, and the rest in msgpack. Files appear by rename, after fsync of
@@ -24,7 +25,13 @@ from typing import TypeVar
 
 import msgspec
 
-from pyflow_runtime.highavailability.job_store import DamagedEntryError, JobResult, StaleEpochError, StoredJobs
+from pyflow_runtime.highavailability.job_store import (
+    DamagedEntryError,
+    JobCommit,
+    JobResult,
+    StaleEpochError,
+    StoredJobs,
+)
 from pyflow_yarn.errors import ExternalError
 from pyflow_yarn.graph.job_graph import FORMAT_VERSION, JobGraph
 
@@ -62,7 +69,7 @@ class DirectoryJobStore:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         with _external(f"The job store in {directory} cannot be used"):
-            for folder in (directory, directory / "jobs", directory / "results"):
+            for folder in (directory, directory / "jobs", directory / "commits", directory / "results"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             layout = directory / "format"
             if not layout.exists():
@@ -87,13 +94,14 @@ class DirectoryJobStore:
             results = [self._read(path, JobResult) for path in self._entries("results")]
             ended = {result.job_id for result in results}
             graphs = [self._read(path, JobGraph) for path in self._entries("jobs") if path.name not in ended]
+            commits = [self._read(path, JobCommit) for path in self._entries("commits") if path.name not in ended]
         for graph in graphs:
             if graph.format_version > FORMAT_VERSION:
                 raise ExternalError(
                     f"Job {graph.job_id} in {self._directory} was stored by a newer version (graph format"
                     f" {graph.format_version}, this version reads up to {FORMAT_VERSION}): upgrade pyflow-yarn."
                 )
-        return StoredJobs(graphs=graphs, results=results)
+        return StoredJobs(graphs=graphs, commits=commits, results=results)
 
     def put_job(self, graph: JobGraph, epoch: int) -> None:
         """See ``JobStore``."""
@@ -103,13 +111,22 @@ class DirectoryJobStore:
             if not (self._directory / "results" / name).exists():
                 self._replace(self._directory / "jobs" / name, encode_entry(graph))
 
+    def put_commit(self, commit: JobCommit, epoch: int) -> None:
+        """See ``JobStore``."""
+        name = _checked(commit.job_id)
+        with _external(f"The commit of job {name} cannot be stored in {self._directory}"), self._locked():
+            self._check(epoch)
+            if not (self._directory / "results" / name).exists():
+                self._replace(self._directory / "commits" / name, encode_entry(commit))
+
     def put_result(self, result: JobResult, epoch: int) -> None:
         """See ``JobStore``."""
         name = _checked(result.job_id)
         with _external(f"The result of job {name} cannot be stored in {self._directory}"), self._locked():
             self._check(epoch)
             self._replace(self._directory / "results" / name, encode_entry(result))
-            (self._directory / "jobs" / name).unlink(missing_ok=True)
+            for folder in ("jobs", "commits"):
+                (self._directory / folder / name).unlink(missing_ok=True)
 
     # ---- inside ----
 

@@ -1,7 +1,8 @@
 """The JobStore: the interface of everything that must survive a JobManager.
 
-All stores pass one suite of tests. Calls block (they are made from a thread, never from an event loop) and are durable when they return. Every write
-names the leader epoch it is made under: once a newer epoch is claimed, writes of older ones are refused.
+All stores pass one suite of tests. Calls block (they are made from a thread, never from an event loop) and are
+durable when they return. Every write names the leader epoch it is made under: once a newer epoch is claimed, writes of
+older ones are refused.
 """
 
 from __future__ import annotations
@@ -35,10 +36,18 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     failure: FailureInfo | None = None
 
 
+class JobCommit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job that has run is about to commit; ``payload`` is its coordinator's, and never read here."""
+
+    job_id: str
+    payload: bytes
+
+
 class StoredJobs(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store holds: graphs of jobs that have not ended, and results of those that have."""
+    """What the store holds: graphs of jobs that have not ended, commits of some of them, results of ended ones."""
 
     graphs: list[JobGraph]
+    commits: list[JobCommit]
     results: list[JobResult]
 
 
@@ -54,5 +63,8 @@ class JobStore(Protocol):
     def put_job(self, graph: JobGraph, epoch: int) -> None:
         """Keep the graph of a job that has not ended; the same again changes nothing."""
 
+    def put_commit(self, commit: JobCommit, epoch: int) -> None:
+        """Keep what a job is about to commit; the same again changes nothing."""
+
     def put_result(self, result: JobResult, epoch: int) -> None:
-        """Keep a job's result and forget its graph; the same again changes nothing."""
+        """Keep a job's result and forget its graph and commit; the same again changes nothing."""

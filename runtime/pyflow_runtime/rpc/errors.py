@@ -1,11 +1,13 @@
 """What can go wrong between two processes.
 
 ClusterError
-└── RpcError              a conversation between two processes failed
-    ├── ProtocolError     the peer says what the protocol does not know
-    ├── ConnectionLost    the peer has gone, or said goodbye
-    ├── AuthenticationError  the peer did not prove that it belongs to this cluster
-    └── RemoteError       the peer answered a request with an error
+└── RpcError                  a conversation between two processes failed
+    ├── ProtocolError         the peer says what the protocol does not know
+    ├── ConnectionLost        the peer has gone
+    │   └── PeerClosed        it said why before it did
+    ├── AuthenticationError   the peer did not prove that it belongs to this cluster
+    ├── DeadlineExceeded      no answer came in time
+    └── RemoteError           the peer answered a request with an error
 """
 
 from __future__ import annotations
@@ -22,7 +24,11 @@ class ProtocolError(RpcError):
 
 
 class ConnectionLost(RpcError, ConnectionError):
-    """The peer has gone, or said goodbye."""
+    """The peer has gone."""
+
+
+class PeerClosed(ConnectionLost):
+    """The peer ended the conversation and said why: that is the message."""
 
 
 class AuthenticationError(RpcError):

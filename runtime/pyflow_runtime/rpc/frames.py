@@ -21,7 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from pyflow_runtime.rpc.errors import ConnectionLost, ProtocolError
+from pyflow_runtime.rpc.errors import ConnectionLost, PeerClosed, ProtocolError, RpcError
 
 MAGIC = b"pyfl"
 PROTOCOL_VERSION = 1
@@ -216,6 +216,7 @@ class MessageSocket(Generic[T]):
         self.frames = frames
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(incoming)
+        self._failure: RpcError | None = None
 
     def fileno(self) -> int:
         """For selectors."""
@@ -239,8 +240,21 @@ class MessageSocket(Generic[T]):
         return self.frames.drain(timeout)
 
     def receive(self) -> list[T]:
-        """The messages that are there now; ``ConnectionLost`` at the end, ``ProtocolError`` on anything malformed."""
-        return [message for frame in self.frames.receive() for message in self._decode(frame)]
+        """The messages that are there now; ``ConnectionLost`` at the end, ``ProtocolError`` on anything malformed.
+
+        What came before an end or a malformed message is returned first; the next call raises.
+        """
+        if self._failure is not None:
+            raise self._failure
+        messages: list[T] = []
+        try:
+            for frame in self.frames.receive():
+                messages.extend(self._decode(frame))
+        except RpcError as error:
+            if not messages:
+                raise
+            self._failure = error
+        return messages
 
     def wait_message(self, timeout: float) -> T:
         """The next message, waiting at most ``timeout`` seconds; ``TimeoutError`` after that."""
@@ -259,7 +273,7 @@ class MessageSocket(Generic[T]):
             self.frames.send(FrameKind.PONG, frame.payload)
             return []
         if frame.kind == FrameKind.CLOSE:
-            raise ConnectionLost(frame.payload.decode("utf-8", "replace") or "the peer closed the session")
+            raise PeerClosed(frame.payload.decode("utf-8", "replace") or "the peer closed the session")
         if frame.kind == FrameKind.PONG:
             return []
         raise ProtocolError(f"a frame of kind {frame.kind} has no place in this conversation")

@@ -15,6 +15,7 @@ from pyflow_runtime.executiongraph.states import JobStatus
 from pyflow_runtime.highavailability.directory_store import DirectoryJobStore, decode_entry, encode_entry
 from pyflow_runtime.highavailability.job_store import (
     DamagedEntryError,
+    JobCommit,
     JobResult,
     JobStore,
     StaleEpochError,
@@ -43,7 +44,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], JobSt
 
 
 def test_an_empty_store(reopen: Callable[[], JobStore]) -> None:
-    assert reopen().recover() == StoredJobs(graphs=[], results=[])
+    assert reopen().recover() == StoredJobs(graphs=[], commits=[], results=[])
 
 
 def test_epochs_grow_and_survive(reopen: Callable[[], JobStore]) -> None:
@@ -59,18 +60,26 @@ def test_jobs_survive_until_they_have_a_result(reopen: Callable[[], JobStore]) -
     store.put_job(graph(1), epoch)
     store.put_job(graph(1), epoch)
     store.put_job(graph(2), epoch)
+    store.put_commit(JobCommit(job_id=graph(1).job_id, payload=b"1"), epoch)
+    store.put_commit(JobCommit(job_id=graph(2).job_id, payload=b"2"), epoch)
     failure = FailureInfo(exception="ValueError", message="no", domain=Domain.USER, record="'x'")
     store.put_result(result(2, failure), epoch)
     store.put_result(result(2, failure), epoch)
-    assert reopen().recover() == StoredJobs(graphs=[graph(1)], results=[result(2, failure)])
+    stored = StoredJobs(
+        graphs=[graph(1)],
+        commits=[JobCommit(job_id=graph(1).job_id, payload=b"1")],
+        results=[result(2, failure)],
+    )
+    assert reopen().recover() == stored
     store.put_job(graph(2), epoch)
-    assert reopen().recover().graphs == [graph(1)], "a job with a result never comes back"
+    store.put_commit(JobCommit(job_id=graph(2).job_id, payload=b"2"), epoch)
+    assert reopen().recover() == stored, "a job with a result never comes back"
 
 
 def test_a_result_without_a_graph_is_kept(reopen: Callable[[], JobStore]) -> None:
     store = reopen()
     store.put_result(result(5), store.claim_epoch())
-    assert store.recover() == StoredJobs(graphs=[], results=[result(5)])
+    assert store.recover() == StoredJobs(graphs=[], commits=[], results=[result(5)])
 
 
 def test_an_older_epoch_cannot_write(reopen: Callable[[], JobStore]) -> None:
@@ -82,6 +91,8 @@ def test_an_older_epoch_cannot_write(reopen: Callable[[], JobStore]) -> None:
         old_leader.put_job(graph(2), old)
     with pytest.raises(StaleEpochError):
         old_leader.put_result(result(1), old)
+    with pytest.raises(StaleEpochError):
+        old_leader.put_commit(JobCommit(job_id=graph(1).job_id, payload=b""), old)
     assert reopen().recover().graphs == [graph(1)]
 
 

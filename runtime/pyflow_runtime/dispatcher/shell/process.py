@@ -1,0 +1,348 @@
+"""The process of a JobManager: performs what the control plane wants, and tells it what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pyflow_runtime.blob.messages import FetchBlob
+from pyflow_runtime.dispatcher import effects, events
+from pyflow_runtime.dispatcher.control_plane import ControlPlane
+from pyflow_runtime.dispatcher.shell.blobs import BlobServer
+from pyflow_runtime.dispatcher.shell.coordinators import Coordinators
+from pyflow_runtime.dispatcher.shell.gateway import Gateway
+from pyflow_runtime.highavailability.job_store import JobCommit, JobResult, JobStore, StaleEpochError
+from pyflow_runtime.processes.children import Children
+from pyflow_runtime.processes.layout import Endpoint, Layout, write_atomically
+from pyflow_runtime.processes.timers import Timers, now
+from pyflow_runtime.resourcemanager.driver import ResourceDriver
+from pyflow_runtime.rpc.handshake import Hello
+from pyflow_runtime.rpc.session import Conversation, Session, serve
+from pyflow_runtime.taskexecutor.messages import FromTaskManagerMessage, RegisterTaskManager
+from pyflow_yarn.configuration import options
+from pyflow_yarn.errors import Domain, FailureInfo, PyflowError
+
+if TYPE_CHECKING:
+    from pyflow_runtime.rest.server import RestServer
+
+logger = logging.getLogger(__name__)
+
+REST_END_SECONDS = 2.0
+
+
+class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a JobManager's process is told at its start. The sockets listen already.
+
+    ``rpc_address`` is where TaskManagers find it; ``token`` is None if everybody may use the REST interface.
+    """
+
+    configuration: Mapping[str, str]
+    layout: Layout
+    rest: socket.socket
+    rest_address: str
+    rpc: list[socket.socket]
+    rpc_address: str
+    token: str | None
+    secret: str
+    store: Callable[[], JobStore]
+    driver: Callable[[], ResourceDriver]
+    tls: ssl.SSLContext | None = None
+
+
+class JobManagerProcess:
+    """See the module. ``run`` returns the exit code."""
+
+    def __init__(self, settings: JobManagerSettings) -> None:
+        self._settings = settings
+        self._layout = settings.layout
+        self._loop = asyncio.get_running_loop()
+        self._control_plane = ControlPlane(settings.configuration)
+        self._timers = Timers(lambda key: self.feed(events.TimerFired(key=key)))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._queue: list[events.Event] = []
+        self._handling = False
+        self._done: asyncio.Future[int] = self._loop.create_future()
+        self._task_managers: dict[tuple[str, str], Session] = {}
+        # One thread: what the control plane wants stored is stored in the order in which it said so.
+        self._storage = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="job-store")
+        self._store: JobStore | None = None
+        self._children = Children()
+        self._blobs = BlobServer(self._layout.blobs)
+        self._coordinators = Coordinators(
+            children=self._children,
+            directory=self._layout.directory,
+            log_directory=self._layout.logs,
+            rpc_socket=self._layout.rpc_socket,
+            log_level=options.ENV_LOG_LEVEL.read(settings.configuration),
+            fetch=self._blobs.path,
+            feed=self.feed,
+            run=self._run,
+        )
+        self._driver = settings.driver()
+        self._gateway = Gateway(dict(settings.configuration), self._control_plane, self._blobs, self.feed)
+        self._performers: dict[type[Any], Callable[[Any], None]] = {
+            effects.SendToTaskManager: self._send_to_task_manager,
+            effects.CloseTaskManager: self._close_task_manager,
+            effects.RequestTaskManagers: lambda effect: self._driver.request(effect.missing_slots),
+            effects.ReleaseTaskManager: lambda effect: self._driver.release(effect.task_manager_id),
+            effects.SetTimer: lambda effect: self._timers.set(effect.key, effect.at),
+            effects.CancelTimer: lambda effect: self._timers.cancel(effect.key),
+            effects.PersistJob: self._persist_job,
+            effects.PersistCommit: self._persist_commit,
+            effects.PersistResult: self._persist_result,
+            effects.StartCoordinator: self._coordinators.start,
+            effects.SendToCoordinator: self._coordinators.send,
+            effects.StopCoordinator: self._coordinators.stop,
+            effects.Reply: self._gateway.reply,
+            effects.JobTerminated: self._job_terminated,
+            effects.TerminateCluster: lambda effect: self._end(0),
+        }
+
+    async def run(self) -> int:
+        """Lead until the cluster terminates; raises if this process cannot go on."""
+        settings = self._settings
+        self._children.start()
+        self._loop.add_signal_handler(signal.SIGTERM, self._end, 0)
+        rest: asyncio.Task[None] | None = None
+        server: RestServer | None = None
+        servers: list[asyncio.Server] = []
+        try:
+            epoch = await self._take_leadership()
+            self._driver.start(self)
+            for listening in settings.rpc:
+                servers.append(
+                    await serve(
+                        listening, self._conversation, secret=settings.secret, tls=settings.tls, admit=self._admit
+                    )
+                )
+            server = self._rest_server()
+            rest = self._loop.create_task(server.run_on(settings.rest))
+            rest.add_done_callback(self._rest_ended)
+            self._write_endpoint(epoch)
+            return await self._done
+        finally:
+            if server is not None and rest is not None:
+                server.stop()
+                await asyncio.wait([rest], timeout=REST_END_SECONDS)
+                rest.cancel()
+            for accepting in servers:
+                accepting.close()
+            await self._close_everything()
+
+    def _rest_server(self) -> RestServer:
+        # Imported here: the TaskManager, forked from the same process, has no use for a web server.
+        from pyflow_runtime.rest.application import create_application
+        from pyflow_runtime.rest.server import RestServer
+
+        application = create_application(self._gateway, self._settings.token)
+        return RestServer(application, self._settings.configuration)
+
+    # ---- feeding the machine ----
+
+    def feed(self, event: events.Event) -> None:
+        """Let the machine handle an event and perform what it wants; events that this causes come after it."""
+        self._queue.append(event)
+        if self._handling or self._done.done():
+            return
+        self._handling = True
+        try:
+            while self._queue:
+                handled = self._queue.pop(0)
+                for effect in self._control_plane.handle(handled, now()):
+                    self._performers[type(effect)](effect)
+                self._gateway.wake_waiters()
+        except Exception as error:
+            logger.exception("the JobManager cannot go on")
+            if not self._done.done():
+                self._done.set_exception(error)
+        finally:
+            self._handling = False
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._done.done():
+            logger.error("the JobManager cannot go on", exc_info=error)
+            self._done.set_exception(error)
+
+    def _rest_ended(self, task: asyncio.Task[None]) -> None:
+        if not self._done.done():
+            error = None if task.cancelled() else task.exception()
+            logger.error("the REST server has ended", exc_info=error)
+            self._done.set_exception(error or RuntimeError("the REST server has ended"))
+
+    def _end(self, code: int) -> None:
+        if not self._done.done():
+            self._done.set_result(code)
+
+    # ---- leadership and storage ----
+
+    async def _take_leadership(self) -> int:
+        def claim() -> tuple[JobStore, int, Any]:
+            store = self._settings.store()
+            epoch = store.claim_epoch()
+            return store, epoch, store.recover()
+
+        self._store, epoch, stored = await self._loop.run_in_executor(self._storage, claim)
+        for graph in stored.graphs:
+            self._blobs.keep(graph)
+        self._gateway.remember(stored.results)
+        logger.info("leader epoch %d, %d jobs to go on with", epoch, len(stored.graphs))
+        self.feed(
+            events.LeadershipGranted(
+                epoch=epoch,
+                jobs=stored.graphs,
+                ended=[result.job_id for result in stored.results],
+                committing={commit.job_id: commit.payload for commit in stored.commits},
+            )
+        )
+        return int(epoch)
+
+    def _write_endpoint(self, epoch: int) -> None:
+        endpoint = Endpoint(
+            epoch=epoch,
+            rest_address=self._settings.rest_address,
+            rpc_address=self._settings.rpc_address,
+            pid=os.getpid(),
+        )
+        write_atomically(self._layout.endpoint, msgspec.json.encode(endpoint))
+
+    def _persist_job(self, effect: effects.PersistJob) -> None:
+        assert self._store is not None
+        store, graph = self._store, effect.graph
+        done = events.JobPersisted(job_id=graph.job_id)
+        self._run(self._persist(lambda: store.put_job(graph, effect.epoch), graph.job_id, done))
+
+    def _persist_commit(self, effect: effects.PersistCommit) -> None:
+        assert self._store is not None
+        store, commit = self._store, JobCommit(job_id=effect.job_id, payload=effect.payload)
+        done = events.CommitPersisted(job_id=effect.job_id)
+        self._run(self._persist(lambda: store.put_commit(commit, effect.epoch), effect.job_id, done))
+
+    def _persist_result(self, effect: effects.PersistResult) -> None:
+        assert self._store is not None
+        store, result = self._store, JobResult(job_id=effect.job_id, status=effect.status, failure=effect.failure)
+        done = events.ResultPersisted(job_id=effect.job_id)
+        self._run(self._persist(lambda: store.put_result(result, effect.epoch), effect.job_id, done))
+
+    async def _persist(self, write: Callable[[], None], job_id: str, done: events.Event) -> None:
+        try:
+            await self._loop.run_in_executor(self._storage, write)
+        except StaleEpochError as error:
+            logger.error("%s", error)
+            self.feed(events.LeadershipRevoked())
+            return
+        except PyflowError as error:
+            logger.error("%s", error)
+            failure = FailureInfo(
+                exception=type(error).__name__, message=str(error), domain=Domain.EXTERNAL, timestamp=now()
+            )
+            self.feed(events.StorageFailed(job_id=job_id, failure=failure))
+            return
+        self.feed(done)
+
+    def _job_terminated(self, effect: effects.JobTerminated) -> None:
+        self._blobs.release(effect.job_id)
+
+    # ---- sessions ----
+
+    def _admit(self, hello: Hello) -> str | None:
+        if hello.role == "coordinator":
+            return self._coordinators.admit(hello)
+        return None if hello.role == "taskmanager" else f"a {hello.role} has no business here"
+
+    def _conversation(self, hello: Hello) -> Conversation:
+        if hello.role == "coordinator":
+            return self._coordinators.conversation(hello)
+        key = (hello.identity, hello.incarnation)
+
+        def opened(session: Session) -> None:
+            older = self._task_managers.get(key)
+            self._task_managers[key] = session
+            if older is not None:
+                older.close("a newer session of the same TaskManager has been opened")
+
+        def message(session: Session, message: FromTaskManagerMessage) -> None:
+            self._task_manager_message(session, key, message)
+
+        def closed(session: Session, reason: str) -> None:
+            self._task_manager_closed(session, key, reason)
+
+        async def request(session: Session, request: FetchBlob) -> Any:
+            return await self._blobs.serve(request)
+
+        return Conversation(FromTaskManagerMessage, message, FetchBlob, request, closed, opened)
+
+    def _task_manager_message(self, session: Session, key: tuple[str, str], message: FromTaskManagerMessage) -> None:
+        if self._task_managers.get(key) is not session:
+            return
+        if isinstance(message, RegisterTaskManager):
+            if (message.task_manager_id, message.incarnation) != key:
+                session.close("it registers under another name than it said hello with")
+                return
+            self._driver.registered(message.task_manager_id, message.slots)
+        self.feed(events.TaskManagerMessage(task_manager_id=key[0], incarnation=key[1], message=message))
+
+    def _task_manager_closed(self, session: Session, key: tuple[str, str], reason: str) -> None:
+        if self._task_managers.get(key) is session:
+            del self._task_managers[key]
+            logger.info("the session of %s is closed: %s", key[0], reason)
+            self.feed(
+                events.TaskManagerDisconnected(task_manager_id=key[0], incarnation=key[1], dead=False, reason=reason)
+            )
+
+    def _send_to_task_manager(self, effect: effects.SendToTaskManager) -> None:
+        session = self._task_managers.get((effect.task_manager_id, effect.incarnation))
+        if session is not None:
+            session.send(effect.message)
+
+    def _close_task_manager(self, effect: effects.CloseTaskManager) -> None:
+        session = self._task_managers.pop((effect.task_manager_id, effect.incarnation), None)
+        if session is not None:
+            session.close(effect.reason)
+
+    # ---- the driver's listener ----
+
+    def task_manager_ended(self, task_manager_id: str, reason: str) -> None:
+        """See ``DriverListener``."""
+        for identity, incarnation in list(self._task_managers):
+            if identity == task_manager_id:
+                session = self._task_managers.pop((identity, incarnation))
+                session.close("the process of this TaskManager has ended")
+                self.feed(
+                    events.TaskManagerDisconnected(
+                        task_manager_id=identity, incarnation=incarnation, dead=True, reason=reason
+                    )
+                )
+
+    def resources_unavailable(self, reason: str, final: bool, slots: int = -1) -> None:
+        """See ``DriverListener``."""
+        logger.warning("%s", reason)
+        self.feed(events.ResourcesUnavailable(reason=reason, final=final, slots=slots))
+
+    # ---- the end ----
+
+    async def _close_everything(self) -> None:
+        self._timers.clear()
+        for session in list(self._task_managers.values()):
+            session.close("the JobManager ends")
+        self._coordinators.kill_all()
+        self._gateway.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.to_thread(self._storage.shutdown)
+        await asyncio.sleep(0)
+        self._children.stop()

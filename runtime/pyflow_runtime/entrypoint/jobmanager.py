@@ -1,0 +1,125 @@
+"""The JobManager's process, forked by the embedded supervisor or started by hand (standalone).
+
+python -m pyflow_runtime.entrypoint.jobmanager --configuration conf.json --directory D [--ready-fd N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pyflow_runtime.dispatcher.shell.process import JobManagerProcess, JobManagerSettings
+from pyflow_runtime.dispatcher.shell.supervisor_link import SupervisorLink
+from pyflow_runtime.entrypoint.sockets import address_of, listen_rest, listen_tcp, listen_unix, report_ready
+from pyflow_runtime.highavailability.directory_store import DirectoryJobStore
+from pyflow_runtime.processes.control import adopt_orphans, run_and_exit, set_title, start_logging
+from pyflow_runtime.processes.layout import Layout, read_configuration, read_secret
+from pyflow_runtime.resourcemanager.driver import ResourceDriver, StandaloneDriver
+from pyflow_runtime.resourcemanager.embedded_driver import EmbeddedDriver
+from pyflow_runtime.rpc.session import tls_context
+from pyflow_yarn.configuration import options
+from pyflow_yarn.errors import PyflowError
+
+
+def run_embedded(
+    layout: Layout,
+    configuration: Mapping[str, str],
+    rest: socket.socket,
+    rpc: socket.socket,
+    supervisor: socket.socket,
+) -> int:
+    """The JobManager of the embedded cluster, in a process forked for it."""
+    slots = options.TASKMANAGER_NUMBER_OF_TASK_SLOTS
+    fixed = slots.read(configuration) if slots.is_set(configuration) else None
+    most = options.SLOTMANAGER_NUMBER_OF_SLOTS_MAX.read(configuration)
+
+    def driver() -> ResourceDriver:
+        return EmbeddedDriver(SupervisorLink(supervisor), fixed, most)
+
+    return run(configuration, layout, rest, [rpc], f"unix:{layout.rpc_socket}", driver)
+
+
+def run(
+    configuration: Mapping[str, str],
+    layout: Layout,
+    rest: socket.socket,
+    rpc: list[socket.socket],
+    rpc_address: str,
+    driver: Callable[[], ResourceDriver],
+    certificates: Path | None = None,
+) -> int:
+    """Be a JobManager until the cluster ends; the exit code."""
+    set_title("pyflow jobmanager")
+    level = options.ENV_LOG_LEVEL.read(configuration)
+    max_files = options.ENV_LOG_MAX.read(configuration)
+    start_logging(layout.logs / "jobmanager.log", level, rotate=True, max_files=max_files)
+    adopt_orphans()
+    wants_token = options.SECURITY_REST_AUTH.read(configuration) == "token"
+    tls = options.SECURITY_SSL_INTERNAL_ENABLED.read(configuration)
+    settings = JobManagerSettings(
+        configuration=configuration,
+        layout=layout,
+        rest=rest,
+        rest_address=address_of(rest),
+        rpc=rpc,
+        rpc_address=rpc_address,
+        token=read_secret(layout.token, create=False) if wants_token else None,
+        secret=read_secret(layout.secret, create=False),
+        store=lambda: DirectoryJobStore(layout.job_store),
+        driver=driver,
+        tls=tls_context(certificates, server=True) if tls and certificates is not None else None,
+    )
+
+    async def live() -> int:
+        return await JobManagerProcess(settings).run()
+
+    return asyncio.run(live())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="pyflow_runtime.entrypoint.jobmanager")
+    parser.add_argument("--configuration", type=Path, required=True, help="JSON map of the effective configuration")
+    parser.add_argument("--directory", type=Path, required=True, help="private directory of this JobManager")
+    parser.add_argument("--ready-fd", type=int, default=-1, help="where one line of JSON says that it listens")
+    parser.add_argument("--certificates", type=Path, help="directory with ca.pem, cert.pem and key.pem")
+    given = parser.parse_args(arguments)
+    try:
+        layout = Layout(given.directory.absolute())
+        layout.check()
+        configuration = read_configuration(given.configuration)
+        read_secret(layout.token, create=True)
+        read_secret(layout.secret, create=True)
+        rest = listen_rest(configuration, any_port=False)
+        host = options.JOBMANAGER_BIND_HOST.read(configuration) or "127.0.0.1"
+        rpc = listen_tcp(configuration, host, options.JOBMANAGER_RPC_PORT)
+        layout.rpc_socket.unlink(missing_ok=True)
+        ready = {
+            "rest_address": address_of(rest),
+            "rpc_address": address_of(rpc),
+            "token_file": str(layout.token),
+            "secret_file": str(layout.secret),
+        }
+        local = listen_unix(layout.rpc_socket)
+    except PyflowError as error:
+        if given.ready_fd >= 0:
+            report_ready(given.ready_fd, {"error": str(error)})
+        else:
+            sys.stderr.write(f"{error}\n")
+        return 1
+    report_ready(given.ready_fd, ready)
+    try:
+        return run(
+            configuration, layout, rest, [rpc, local], ready["rpc_address"], StandaloneDriver, given.certificates
+        )
+    finally:
+        for name in (layout.rpc_socket, layout.endpoint):
+            name.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run_and_exit(main)

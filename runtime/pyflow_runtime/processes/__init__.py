@@ -1,0 +1,1 @@
+"""Operating-system processes: forking them, ending with their parents, seeing them end."""

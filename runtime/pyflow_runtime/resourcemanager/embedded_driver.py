@@ -1,0 +1,155 @@
+"""The driver of the embedded cluster: asks the supervisor, over a socket pair, to fork TaskManagers.
+
+With ``taskmanager.numberOfTaskSlots`` set the cluster has that many slots for good, and a lost TaskManager is
+replaced. Without, it grows: another TaskManager brings the slots that are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from pyflow_runtime.resourcemanager.driver import DriverListener
+
+MAX_FAILED_STARTS = 3
+
+
+class ToSupervisor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all messages to the supervisor."""
+
+
+class StartTaskManager(ToSupervisor, tag="start_task_manager", frozen=True, kw_only=True):
+    """Fork another TaskManager."""
+
+    slots: int
+
+
+class StopTaskManager(ToSupervisor, tag="stop_task_manager", frozen=True, kw_only=True):
+    """End that TaskManager."""
+
+    task_manager_id: str
+
+
+class FromSupervisor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all messages of the supervisor."""
+
+
+class TaskManagerStarted(FromSupervisor, tag="task_manager_started", frozen=True, kw_only=True):
+    """It runs, and will register. Repeated for each that runs when a JobManager starts."""
+
+    task_manager_id: str
+    slots: int
+
+
+class TaskManagerEnded(FromSupervisor, tag="task_manager_ended", frozen=True, kw_only=True):
+    """``reason`` is a clause; ``wanted`` if ``StopTaskManager`` asked for it."""
+
+    task_manager_id: str
+    reason: str
+    wanted: bool
+
+
+ToSupervisorMessage = StartTaskManager | StopTaskManager
+FromSupervisorMessage = TaskManagerStarted | TaskManagerEnded
+
+
+class Link(Protocol):
+    """Carries messages between the driver and the supervisor."""
+
+    def start(self, handle: Callable[[FromSupervisorMessage], None]) -> None:
+        """Hand over what arrives from now on."""
+
+    def send(self, message: ToSupervisorMessage) -> None:
+        """Send without waiting."""
+
+
+class EmbeddedDriver:
+    """See the module. ``fixed_slots`` is None for a cluster that grows, up to ``max_slots``."""
+
+    def __init__(self, link: Link, fixed_slots: int | None, max_slots: int) -> None:
+        self._link = link
+        self._fixed_slots = fixed_slots
+        self._max_slots = max_slots
+        self._listener: DriverListener | None = None
+        self._running: dict[str, int] = {}
+        self._registered: set[str] = set()
+        self._asked_for: list[int] = []
+        self._missing = 0
+        self._failed_starts = 0
+
+    def start(self, listener: DriverListener) -> None:
+        """See ``ResourceDriver``."""
+        self._listener = listener
+        self._link.start(self.handle)
+
+    def request(self, missing_slots: int) -> None:
+        """See ``ResourceDriver``."""
+        self._missing = missing_slots
+        self._provide()
+
+    def registered(self, task_manager_id: str, slots: int) -> None:
+        """See ``ResourceDriver``."""
+        self._running.setdefault(task_manager_id, slots)
+        self._registered.add(task_manager_id)
+        self._failed_starts = 0
+
+    def release(self, task_manager_id: str) -> None:
+        """See ``ResourceDriver``: the slots of a fixed cluster stay, and of a growing one the last TaskManager."""
+        if self._fixed_slots is None and task_manager_id in self._running and len(self._running) > 1:
+            self._link.send(StopTaskManager(task_manager_id=task_manager_id))
+
+    def handle(self, message: FromSupervisorMessage) -> None:
+        """What the supervisor says."""
+        if isinstance(message, TaskManagerStarted):
+            if message.slots in self._asked_for:
+                self._asked_for.remove(message.slots)
+            self._running[message.task_manager_id] = message.slots
+            return
+        slots = self._running.pop(message.task_manager_id, 0)
+        if message.task_manager_id not in self._registered:
+            self._failed_starts += 1
+        self._registered.discard(message.task_manager_id)
+        assert self._listener is not None
+        self._listener.task_manager_ended(message.task_manager_id, message.reason)
+        if message.wanted:
+            return
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            self._listener.resources_unavailable(
+                f"TaskManagers end before they are ready ({message.task_manager_id}: {message.reason}).", final=True
+            )
+        elif self._fixed_slots is not None and slots:
+            self._start(slots)
+        else:
+            self._provide()
+
+    def _provide(self) -> None:
+        assert self._listener is not None
+        coming = sum(slots for task_manager, slots in self._running.items() if task_manager not in self._registered)
+        coming += sum(self._asked_for)
+        wanted = self._missing - coming
+        if wanted <= 0:
+            return
+        total = sum(self._running.values()) + sum(self._asked_for)
+        noun = "slot is" if wanted == 1 else "slots are"
+        if self._fixed_slots is not None:
+            self._listener.resources_unavailable(
+                f"{wanted} more {noun} wanted than the {self._fixed_slots} that taskmanager.numberOfTaskSlots gives:"
+                " lower the parallelism, or raise or remove that option.",
+                final=True,
+                slots=self._fixed_slots,
+            )
+        elif total + wanted > self._max_slots:
+            self._listener.resources_unavailable(
+                f"{wanted} more {noun} wanted, but {total} of at most {self._max_slots} slots"
+                " (slotmanager.number-of-slots.max) exist already: lower the parallelism, or raise that option.",
+                final=True,
+                slots=self._max_slots,
+            )
+        else:
+            self._start(wanted)
+
+    def _start(self, slots: int) -> None:
+        self._asked_for.append(slots)
+        self._link.send(StartTaskManager(slots=slots))

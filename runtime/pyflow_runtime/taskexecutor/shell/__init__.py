@@ -1,0 +1,1 @@
+"""The outside world of the TaskExecutor: its process, sessions, workers, zygotes, files and clock."""
