@@ -22,10 +22,10 @@ _DYNAMIC_PROPERTY = "yD"
 
 
 def flavour_configuration(line: CommandLine, configuration: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What the options say on top of ``configuration`` (files and environment), and warnings for options without effect.
+    """What the options say on top of ``configuration`` (files and environment), and warnings for those without effect.
 
-    As in Flink: generic if a target is named or configured, else YARN if ``-m yarn-cluster`` or ``-yid`` is given, else the
-    default flavour. Options of a flavour that is not active have no effect; here that is said.
+    As in Flink: generic if a target is named or configured, else YARN if ``-m yarn-cluster`` or ``-yid`` is given, else
+    the default flavour. Options of a flavour that is not active have no effect; here that is said.
     """
     result = line.properties(DYNAMIC_PROPERTY)
     warnings = []

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from typing import NamedTuple
 
-from pyflow_yarn.cli import options as opt
 from pyflow_yarn.cli.flavours import flavour_configuration
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
 from pyflow_yarn.client.configuration import configuration_directory, warn, warn_about
@@ -122,7 +121,8 @@ def savepoint(line: CommandLine) -> int:
 def checkpoint(line: CommandLine) -> int:
     """``flink checkpoint``: not there yet."""
     _required_job_id(line, "Missing JobID. Specify a Job ID to manipulate job.")
-    return _cluster_action(lambda: _not_yet("The action checkpoint is not supported yet: this version has no checkpoints."))
+    sentence = "The action checkpoint is not supported yet: this version has no checkpoints."
+    return _cluster_action(lambda: _not_yet(sentence))
 
 
 def _required_job_id(line: CommandLine, missing: str) -> str:

@@ -8,7 +8,7 @@ UNLIMITED = -1
 
 
 class Option(NamedTuple):
-    """One option. ``arguments``: how many values it takes; ``key``: the configuration key it sets, if it only does that.
+    """One option. ``arguments``: how many values it takes; ``key``: the configuration key that it sets, if it sets one.
 
     A hidden option is parsed but absent from the help text.
     """
@@ -151,8 +151,8 @@ PYTHON_FILES = _value(
     "pyfs",
     "pyFiles",
     "pythonFiles",
-    "Files (.py, .zip, .whl, .egg) and directories, separated by commas, that are put on the PYTHONPATH of the client and "
-    "of the workers.",
+    "Files (.py, .zip, .whl, .egg) and directories, separated by commas, that are put on the PYTHONPATH of the "
+    "client and of the workers.",
     "python.files",
 )
 PYTHON_ARCHIVES = _value(
@@ -205,7 +205,7 @@ SAVEPOINT_DETACHED = _flag("dcp", "detached", "Trigger the savepoint and return,
 
 
 class Action(NamedTuple):
-    """An action of the client; ``run_options``: its help lists all options of the flavours, not only the general ones."""
+    """An action of the client; ``help_options`` are those that its help shows, if not all of them."""
 
     name: str
     summary: str
@@ -262,7 +262,7 @@ ACTIONS = {
                 Option(
                     "s",
                     "withSavepoint",
-                    "DEPRECATED: use \"stop\" instead. Trigger a savepoint and cancel the job.",
+                    'DEPRECATED: use "stop" instead. Trigger a savepoint and cancel the job.',
                     "targetDirectory",
                     1,
                     optional=True,

@@ -41,8 +41,8 @@ def run(line: CommandLine) -> int:
         target = chosen_target(configuration)
         if target == LOCAL and configuration[EXECUTION_ATTACHED.key] == "false":
             raise ArgumentError(
-                'Detached mode (-d) is not possible with the target "local": its cluster lives as long as the client, so'
-                " the job would end at once. Leave -d out, or submit to a running cluster with -m host:port."
+                'Detached mode (-d) is not possible with the target "local": its cluster lives as long as the client,'
+                " so the job would end at once. Leave -d out, or submit to a running cluster with -m host:port."
             )
         check_files(program, configuration)
         executable = client_executable(configuration)
@@ -63,12 +63,15 @@ def _launch(program: Program, configuration: dict[str, str], target: str, execut
 
             if here:
                 return launch.run(launch.Launch(program=program, configuration=configuration), cluster)
-            _become(executable, launch.Launch(
-                program=program,
-                configuration=configuration,
-                cluster=cluster.hand_over(),
-                python_executable=executable,
-            ))
+            _become(
+                executable,
+                launch.Launch(
+                    program=program,
+                    configuration=configuration,
+                    cluster=cluster.hand_over(),
+                    python_executable=executable,
+                ),
+            )
         finally:
             cluster.stop()
     from pyflow_yarn.client import launch
@@ -131,12 +134,8 @@ def program_of(line: CommandLine) -> Program:
     if first.endswith(".py"):
         return Program(script=first, arguments=rest, files=files)
     if not os.path.exists(local_path(first)):
-        raise ArgumentError(
-            f"Could not get job jar and dependencies from JAR file: JAR file does not exist: {first}"
-        )
-    raise ArgumentError(
-        f"'{first}' is no Python program (*.py): programs for the JVM cannot run here. {NO_PROGRAM}"
-    )
+        raise ArgumentError(f"Could not get job jar and dependencies from JAR file: JAR file does not exist: {first}")
+    raise ArgumentError(f"'{first}' is no Python program (*.py): programs for the JVM cannot run here. {NO_PROGRAM}")
 
 
 def _split(text: str) -> list[str]:
@@ -147,7 +146,8 @@ def _check_savepoint_options(line: CommandLine) -> None:
     for option in (opt.CLAIM_MODE, opt.RESTORE_MODE):
         mode = line.value(option)
         if mode is not None and mode.lower() not in _CLAIM_MODES:
-            raise ArgumentError(f"'{mode}' is not a valid value of -{option.short}: allowed are {', '.join(_CLAIM_MODES)}.")
+            allowed = ", ".join(_CLAIM_MODES)
+            raise ArgumentError(f"'{mode}' is not a valid value of -{option.short}: allowed are {allowed}.")
     if line.has(opt.FROM_SAVEPOINT):
         raise ArgumentError(
             "Starting from a savepoint (-s) is not supported yet: this version has no savepoints. Leave -s out."
@@ -199,7 +199,9 @@ def check_files(program: Program, configuration: Mapping[str, str]) -> None:
         path, _, directory = requirements.partition("#")
         check_readable(local_path(path), f"The file '{path}' given with -pyreq (python.requirements)")
         if directory:
-            check_readable(local_path(directory), f"The directory '{directory}' given with -pyreq (python.requirements)")
+            check_readable(
+                local_path(directory), f"The directory '{directory}' given with -pyreq (python.requirements)"
+            )
     executable = PYTHON_EXECUTABLE.read(configuration)
     # A relative path may point into an archive, which only the workers unpack.
     if executable and os.path.isabs(executable) and not os.access(executable, os.X_OK):
@@ -207,4 +209,3 @@ def check_files(program: Program, configuration: Mapping[str, str]) -> None:
             f"The Python interpreter '{executable}' given with -pyexec (python.executable) does not exist or cannot be"
             " executed."
         )
-

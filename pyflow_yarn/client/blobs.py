@@ -77,7 +77,7 @@ def zip_blob(files: dict[str, str]) -> Blob:
         size = archive.tell()
         kept = os.dup(archive.fileno())
     # Opened anew each time, for a position of its own.
-    blob = Blob(key, size, lambda: open(f"/proc/self/fd/{kept}", "rb"))
+    blob = Blob(key, size, lambda: open(f"/proc/self/fd/{kept}", "rb"))  # noqa: SIM115
     weakref.finalize(blob, os.close, kept)
     return blob
 

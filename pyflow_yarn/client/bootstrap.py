@@ -1,7 +1,7 @@
-"""First file that another interpreter runs when it is to run a program: ``bootstrap.py FD VERSION ROOTS SITE_PACKAGES``.
+"""First file that another interpreter runs when it is to run a program: ``bootstrap.py FD VERSION ROOTS LIBRARIES``.
 
-It makes our packages importable there. Libraries that we need are taken from our own environment, but only after everything the
-interpreter has itself, and only if it is of the same Python version. Imports nothing of ours before that is done.
+It makes our packages importable there. Libraries that we need are taken from our own environment, but only after
+everything the interpreter has itself, and only if it is of the same Python version. Old interpreters read it as well.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import sys
 def _prepare(version: str, roots: str, site_packages: str) -> str:
     """Complete the path; returns a sentence if that cannot work."""
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036
         return f"The Python interpreter '{sys.executable}' is version {own}: programs need Python 3.11 or later."
-    sys.path += [root for root in roots.split(os.pathsep) if root not in sys.path]
+    libraries = site_packages.split(os.pathsep)
+    # A checkout comes first, so that an older installation in the interpreter's own environment is not mixed with it.
+    sys.path[:0] = [root for root in roots.split(os.pathsep) if root not in libraries]
     if own == version:
         sys.path += [entry for entry in site_packages.split(os.pathsep) if entry not in sys.path]
     missing = []
@@ -36,16 +38,17 @@ def _prepare(version: str, roots: str, site_packages: str) -> str:
 def main(arguments: list[str]) -> int:
     """Complete the path, read the specification and run the program."""
     descriptor, version, roots, site_packages = arguments
+    safe_path = getattr(sys.flags, "safe_path", False)
+    beside = [] if safe_path else [sys.path.pop(0)]
     with open(int(descriptor), "rb") as file:
         specification = file.read()
     complaint = _prepare(version, roots, site_packages)
     if complaint:
-        sys.stderr.write(
-            f"\n{'-' * 60}\n The program finished with the following exception:\n\n{complaint}\n"
-        )
+        sys.stderr.write(f"\n{'-' * 60}\n The program finished with the following exception:\n\n{complaint}\n")
         return 31
     from pyflow_yarn.client.launch import resume
 
+    sys.path[:0] = beside  # where python puts a script's directory: the program's own takes its place
     return resume(specification)
 
 

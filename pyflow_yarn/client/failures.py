@@ -27,7 +27,7 @@ def user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
 
 
 def describe(error: BaseException) -> str:
-    """The text of a failure that ends a program: one sentence for an error of ours, the trimmed traceback for any other."""
+    """The text of a failure that ends a program: one sentence for an error of ours, a trimmed traceback for others."""
     if isinstance(error, UserFunctionError):
         return error.failure.render()
     if isinstance(error, PyflowError):
@@ -53,7 +53,7 @@ def traceback_lines(error: BaseException) -> list[str]:
 
 
 def _chain(error: BaseException) -> list[tuple[BaseException, str]]:
-    """The exceptions that led to this one, the first cause first, each with the line that stands between it and the last."""
+    """The exceptions that led to this one, the first cause first, each with the line that stands before it."""
     chain: list[tuple[BaseException, str]] = []
     current: BaseException | None = error
     seen: set[int] = set()

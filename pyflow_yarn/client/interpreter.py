@@ -15,7 +15,7 @@ ENVIRONMENT_VARIABLE = "PYFLINK_CLIENT_EXECUTABLE"
 
 
 def client_executable(configuration: Mapping[str, str]) -> str:
-    """The interpreter for main(): ``-pyclientexec``, the environment's, the active virtual environment's, else this one.
+    """The interpreter for main(): ``-pyclientexec``, the variable's, the active virtual environment's, else this one.
 
     Returns ``sys.executable`` itself whenever the choice means the running environment.
     """
@@ -69,7 +69,7 @@ def site_packages() -> list[str]:
 def become(executable: str, specification: bytes) -> NoReturn:
     """Replace this process by that interpreter, which runs ``bootstrap.py`` with the specification.
 
-    The process stays the same one, so that signals, exit codes and the local cluster (its child) need nobody to pass them on.
+    The process stays the same one: signals, exit codes and the local cluster (its child) need nobody to pass them on.
     """
     descriptor = os.memfd_create("pyflow-program", 0)
     with open(descriptor, "wb", closefd=False) as file:
@@ -81,7 +81,9 @@ def become(executable: str, specification: bytes) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execv(executable, [executable, "-P", bootstrap, str(descriptor), version, *paths])
+        os.execv(executable, [executable, bootstrap, str(descriptor), version, *paths])
     except OSError as error:
         os.close(descriptor)
-        raise ConfigurationError(f"The Python interpreter '{executable}' cannot be executed: {error.strerror}.") from None
+        raise ConfigurationError(
+            f"The Python interpreter '{executable}' cannot be executed: {error.strerror}."
+        ) from None

@@ -74,7 +74,7 @@ class _Status(msgspec.Struct):
 
 
 class RestJobClient(JobClient):
-    """One job of a cluster. ``attached``: a result that somebody waited for is printed, and ``progress`` while he waits."""
+    """One job of a cluster. ``attached``: its result is printed, and ``progress`` while somebody waits for it."""
 
     def __init__(
         self, rest: RestClient, job_id: str, attached: bool = False, progress: ProgressLine | None = None

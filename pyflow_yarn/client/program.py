@@ -103,7 +103,6 @@ def _fresh_main(path: str) -> ModuleType:
     module.__file__ = path
     module.__builtins__ = __builtins__  # type: ignore[attr-defined]
     module.__dict__["__cached__"] = None
-    module.__dict__["__annotations__"] = {}
     sys.modules["__main__"] = module
     return module
 

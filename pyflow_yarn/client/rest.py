@@ -1,4 +1,4 @@
-"""Flink's REST interface as the client uses it: JSON over HTTP/1.1 connections that are kept, with the cluster's token."""
+"""Flink's REST interface as the client uses it: JSON over HTTP connections that are kept, with the cluster's token."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Unavailable(ClusterError):
 
 
 class Body(NamedTuple):
-    """A request's body: ``parts`` are sent one after the other and give ``length`` bytes; callable, to be sent again."""
+    """A request's body: ``parts()``, as often as it is called, are ``length`` bytes in pieces."""
 
     parts: Callable[[], Iterable[bytes]]
     length: int
@@ -64,7 +64,8 @@ class RestClient:
         self.endpoint = endpoint
         self._check = check
         self._connect_timeout = REST_CONNECTION_TIMEOUT.read(configuration) / 1000
-        self._patient_from_start = REST_RETRY_MAX_ATTEMPTS.is_set(configuration) or REST_RETRY_DELAY.is_set(configuration)
+        retries = (REST_RETRY_MAX_ATTEMPTS, REST_RETRY_DELAY)
+        self._patient_from_start = any(option.is_set(configuration) for option in retries)
         self._attempts = REST_RETRY_MAX_ATTEMPTS.read(configuration) + 1
         self._delay = REST_RETRY_DELAY.read(configuration) / 1000
         self._contacted = False
@@ -116,7 +117,7 @@ class RestClient:
             time.sleep(delay)
 
     def _patience(self) -> tuple[int, float]:
-        """A server that never answered is given up soon, unless the configuration asks for more; one that did may restart."""
+        """A server that never answered is given up soon, unless the configuration says otherwise."""
         if self._contacted or self._patient_from_start:
             return self._attempts, self._delay if self._patient_from_start else min(self._delay, FIRST_CONTACT_DELAY)
         return FIRST_CONTACT_ATTEMPTS, FIRST_CONTACT_DELAY

@@ -1,4 +1,4 @@
-"""``python job.py``: the program starts by itself, and gets the same cluster and the same lines as with ``flink run``."""
+"""``python job.py``: the program starts by itself, with the same cluster and the same lines as in ``flink run``."""
 
 from __future__ import annotations
 
@@ -23,11 +23,8 @@ def start() -> ClusterExecutor:
     configuration = load(configuration_directory(), {})
     warn_about(configuration)
     effective = with_defaults(configuration)
-    cluster: Cluster
-    if chosen_target(effective) == LOCAL:
-        cluster = LocalCluster(effective)
-    else:
-        cluster = RemoteCluster(effective)
+    local = chosen_target(effective) == LOCAL
+    cluster: Cluster = LocalCluster(effective) if local else RemoteCluster(effective)
     session = _Session(cluster, ClusterExecutor(effective, cluster))
     atexit.register(session.finish)
     session.previous_hook = sys.excepthook

@@ -43,7 +43,7 @@ def child_environment() -> dict[str, str]:
 
 
 def base_directory() -> str:
-    """The directory for temporary files: ``TMPDIR`` if it is usable and short enough for Unix sockets, else ``/tmp``."""
+    """The directory for temporary files: ``TMPDIR`` if it is usable and short enough for sockets, else ``/tmp``."""
     chosen = os.environ.get("TMPDIR", "")
     if chosen and len(os.fsencode(os.path.abspath(chosen))) <= MAX_BASE_LENGTH and os.access(chosen, os.W_OK | os.X_OK):
         return os.path.abspath(chosen)

@@ -16,7 +16,7 @@ class ChildProcess:
         self.returncode: int | None = None
 
     @classmethod
-    def spawn(cls, command: Sequence[str], environment: dict[str, str], descriptors: Sequence[int]) -> ChildProcess:
+    def spawn(cls, command: list[str], environment: dict[str, str], descriptors: Sequence[int]) -> ChildProcess:
         """Start a program in a session of its own, without standard input; it inherits these descriptors.
 
         A session of its own: Ctrl-C at the terminal is for the client alone.

@@ -34,9 +34,8 @@ class RemoteCluster:
                 with open(self._token_file, encoding="ascii") as file:
                     return file.read().strip()
             except OSError as error:
-                raise ConfigurationError(
-                    f"The token file '{self._token_file}' ({SECURITY_REST_TOKEN_FILE.key}) cannot be read: {error.strerror}."
-                ) from None
+                what = f"The token file '{self._token_file}' ({SECURITY_REST_TOKEN_FILE.key})"
+                raise ConfigurationError(f"{what} cannot be read: {error.strerror}.") from None
         if self._host in _LOOPBACK:
             return _own_token(self._port)
         return ""
@@ -64,8 +63,8 @@ def _own_token(port: int) -> str:
             with open(os.path.join(directory, "endpoint.json"), "rb") as file:
                 address = msgspec.json.decode(file.read(), type=Written).rest_address
             if address.rpartition(":")[2] == str(port):
-                with open(os.path.join(directory, "token"), encoding="ascii") as file:
-                    return file.read().strip()
+                with open(os.path.join(directory, "token"), encoding="ascii") as token:
+                    return token.read().strip()
         except (OSError, msgspec.DecodeError):
             continue
     return ""

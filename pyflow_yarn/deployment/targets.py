@@ -15,7 +15,7 @@ KUBERNETES = ("kubernetes-session", "kubernetes-application")
 
 
 def chosen_target(configuration: Mapping[str, str]) -> str:
-    """The target of the configuration, ``local`` unless set; a sentence for names that are wrong or not available yet."""
+    """The target of the configuration, ``local`` unless set; an error for names that are wrong or not available yet."""
     name = EXECUTION_TARGET.read(configuration).strip()
     if name.lower() in AVAILABLE:
         return name.lower()

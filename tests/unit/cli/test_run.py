@@ -133,7 +133,7 @@ def run(cli: Cli, rest: FakeRest, *words: str | Path) -> Ran:
 
 def test_a_job_that_succeeds(cli: Cli, fake_rest: FakeRest, tmp_path: Path) -> None:
     fake_rest.succeed(seen="7")
-    ran = run(cli, fake_rest, write(tmp_path, PROGRAM + "result = env.execute('name')\nprint(result.get_net_runtime())"))
+    ran = run(cli, fake_rest, write(tmp_path, PROGRAM + "print(env.execute('name').get_net_runtime())"))
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
         f"Job has been submitted with JobID {JOB}\n"
@@ -165,9 +165,7 @@ def test_program_arguments_and_surroundings_are_those_of_python(cli: Cli, fake_r
     write(folder, text)
     ran = run(cli, fake_rest, "-p", "2", "program/job.py", "-p", "7", "--input", "x y")
     assert ran.code == 0
-    assert ran.out == (
-        "__main__ ['program/job.py', '-p', '7', '--input', 'x y'] True beside\n" f"True True {tmp_path}\n"
-    )
+    assert ran.out == (f"__main__ ['program/job.py', '-p', '7', '--input', 'x y'] True beside\nTrue True {tmp_path}\n")
 
 
 def test_a_program_without_a_job_warns(cli: Cli, fake_rest: FakeRest, tmp_path: Path) -> None:
@@ -186,9 +184,7 @@ def test_a_program_without_a_job_warns(cli: Cli, fake_rest: FakeRest, tmp_path: 
         ("raise KeyboardInterrupt", 130, ""),
     ],
 )
-def test_exit_codes_of_programs(
-    cli: Cli, fake_rest: FakeRest, tmp_path: Path, text: str, code: int, err: str
-) -> None:
+def test_exit_codes_of_programs(cli: Cli, fake_rest: FakeRest, tmp_path: Path, text: str, code: int, err: str) -> None:
     ran = run(cli, fake_rest, write(tmp_path, text))
     assert ran.code == code
     if code:
@@ -225,9 +221,7 @@ def test_a_chain_of_exceptions_ends_with_the_last(cli: Cli, fake_rest: FakeRest,
     assert "The above exception was the direct cause of the following exception:" in lines
 
 
-def test_a_failed_job_shows_its_failure_as_the_cluster_tells_it(
-    cli: Cli, fake_rest: FakeRest, tmp_path: Path
-) -> None:
+def test_a_failed_job_shows_its_failure_as_the_cluster_tells_it(cli: Cli, fake_rest: FakeRest, tmp_path: Path) -> None:
     fake_rest.succeed()
     info = {
         "exception": "ValueError",
@@ -296,8 +290,7 @@ def test_a_mistake_in_building_the_job_names_the_users_line(cli: Cli, fake_rest:
     ran = run(cli, fake_rest, path)
     assert ran.code == 31
     assert ran.err == (
-        f"{BLOCK}No operators defined in streaming topology. Cannot execute.\n"
-        f'  File "{path}", line 2, in <module>\n'
+        f'{BLOCK}No operators defined in streaming topology. Cannot execute.\n  File "{path}", line 2, in <module>\n'
     )
 
 

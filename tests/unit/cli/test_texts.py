@@ -22,6 +22,7 @@ INVALID = (
     "Specify the version option (-v or --version) to print Flink version.\n\n"
     "Specify the help option (-h or --help) to get help on the command.\n"
 )
+NO_JAR = "Could not get job jar and dependencies from JAR file: JAR file does not exist: "
 EXAMPLE_ID = "0" * 31 + "1"
 
 
@@ -66,8 +67,8 @@ def test_each_action_has_help_of_80_columns(cli: Cli, action: str, word: str) ->
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["run", "--nonsense"], "Could not get job jar and dependencies from JAR file: JAR file does not exist: --nonsense"),
-        (["run", "missing.jar"], "Could not get job jar and dependencies from JAR file: JAR file does not exist: missing.jar"),
+        (["run", "--nonsense"], NO_JAR + "--nonsense"),
+        (["run", "missing.jar"], NO_JAR + "missing.jar"),
         (["run", "-p", "abc", "a.py"], "The parallelism must be a positive number: abc"),
         (["run", "-p", "0", "a.py"], "The parallelism must be a positive number: 0"),
         (["run", "-p", "-1", "a.py"], "The parallelism must be a positive number: -1"),
@@ -81,7 +82,8 @@ def test_each_action_has_help_of_80_columns(cli: Cli, action: str, word: str) ->
         (["stop"], "Missing JobID. Specify a JobID to stop a job."),
         (["savepoint"], "Missing JobID. Specify a Job ID to trigger a savepoint."),
         (["cancel", "xyz"],
-         'Cannot parse JobID from "xyz". The expected format is [0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.'),
+         'Cannot parse JobID from "xyz". The expected format is [0-9a-fA-F]{32},'
+         " e.g. fd72014d4c864993a2e5a9287b4a9c5d."),
         (["cancel", "application_1_1"], None),
         (["run", "-s", "hdfs:///x", "a.py"],
          "Starting from a savepoint (-s) is not supported yet: this version has no savepoints. Leave -s out."),
@@ -216,9 +218,7 @@ def test_cancel(cli: Cli, fake_rest: FakeRest) -> None:
 def test_cancel_of_an_unknown_job(cli: Cli, fake_rest: FakeRest) -> None:
     fake_rest.routes[f"PATCH /v1/jobs/{JOB}"] = Answer(404, {"errors": ["Job could not be found."]})
     ran = cli("cancel", "-m", fake_rest.address, JOB)
-    assert ran == Ran(
-        1, f"Cancelling job {JOB}.\n", f"{BLOCK}Could not cancel job {JOB}. Job could not be found.\n"
-    )
+    assert ran == Ran(1, f"Cancelling job {JOB}.\n", f"{BLOCK}Could not cancel job {JOB}. Job could not be found.\n")
 
 
 @pytest.mark.parametrize(("state", "code"), [("CANCELED", 0), ("FINISHED", 1)])

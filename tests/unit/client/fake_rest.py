@@ -99,7 +99,7 @@ class FakeRest:
 
     def succeed(self, job_id: str = JOB, **accumulators: str) -> None:
         """Accept any job and let it succeed at once."""
-        self.routes["POST /v1/blobs/missing"] = lambda request: Answer(200, {"missing": json.loads(request.body)["keys"]})
+        self.routes["POST /v1/blobs/missing"] = lambda asked: Answer(200, {"missing": json.loads(asked.body)["keys"]})
         self.routes["POST /v1/jobs"] = Answer(202, {"jobUrl": f"/jobs/{job_id}"})
         self.ends(job_id, "SUCCEEDED")
         self.routes[f"GET /v1/jobs/{job_id}/accumulators"] = Answer(

@@ -71,7 +71,7 @@ def test_only_missing_blobs_are_sent(fake_rest: FakeRest, executor: ClusterExecu
     fake_rest.routes["POST /v1/blobs/missing"] = Answer(200, {"missing": []})
     submit(executor)
     # Of the blob only the name travels, inside the graph.
-    assert b"filename=\"" + keys[0].encode() not in fake_rest.sent("POST", "/v1/jobs")[1].body
+    assert b'filename="' + keys[0].encode() not in fake_rest.sent("POST", "/v1/jobs")[1].body
     assert fake_rest.requests[-1].headers["Authorization"] == "Bearer token"
 
 

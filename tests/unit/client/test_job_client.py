@@ -30,7 +30,7 @@ def test_status_cancel_and_accumulators(fake_rest: FakeRest) -> None:
     with pytest.raises(JobNotFoundError):
         job.cancel().result(5)
     fake_rest.routes[f"PATCH /v1/jobs/{JOB}"] = Answer(409, {"errors": ["ended"]})
-    assert job.cancel().result(5) is None  # type: ignore[func-returns-value]
+    job.cancel().result(5)
 
 
 def test_the_result_is_waited_for_with_long_polls(fake_rest: FakeRest, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,9 +42,8 @@ def test_the_result_is_waited_for_with_long_polls(fake_rest: FakeRest, capsys: p
     result = job.get_job_execution_result().result()
     assert (result.get_net_runtime(), result.get_accumulator_result("count")) == (42, 3)
     assert job.get_job_execution_result().result() is result
-    assert {request.path.partition("?")[2] for request in fake_rest.sent("GET", f"/v1/jobs/{JOB}/execution-result")} == {
-        "wait=10000"
-    }
+    asked = fake_rest.sent("GET", f"/v1/jobs/{JOB}/execution-result")
+    assert {request.path.partition("?")[2] for request in asked} == {"wait=10000"}
     assert capsys.readouterr().out == ""
     job._rest.close()
 
@@ -86,9 +85,7 @@ def test_how_jobs_end_badly(fake_rest: FakeRest) -> None:
     failed = outcome("FAILED", {"class": "ValueError", "stack-trace": "...", "failure-info": info})
     assert isinstance(failed, UserFunctionError)
     assert failed.failure == FailureInfo(exception="ValueError", message="bad")
-    lost = outcome(
-        "FAILED", {"class": "WorkerLost", "stack-trace": "", "failure-info": {**info, "domain": "cluster"}}
-    )
+    lost = outcome("FAILED", {"class": "WorkerLost", "stack-trace": "", "failure-info": {**info, "domain": "cluster"}})
     assert isinstance(lost, JobFailedError)
     assert str(lost) == "ValueError: bad"
     plain = outcome("FAILED", {"class": "java.lang.Exception", "stack-trace": "java.lang.Exception: x\n  at y"})

@@ -8,6 +8,7 @@ import types
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -136,7 +137,7 @@ def test_files_of_the_program(program: Path, tmp_path: Path) -> None:
 def test_files_that_are_not_there(program: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"The archive '.*/a\.zip' does not exist\."):
         package([JobFile(ArtifactKind.ARCHIVE, str(tmp_path / "a.zip"), "a.zip")])
-    with pytest.raises(NotYetSupportedError, match="The Python file 'hdfs:///a.py' is not on this machine"):
+    with pytest.raises(NotYetSupportedError, match=r"The Python file 'hdfs:///a\.py' is not on this machine"):
         package([JobFile(ArtifactKind.PYTHON_FILE, "hdfs:///a.py", "a.py")])
 
 
@@ -160,8 +161,11 @@ def test_the_body_of_a_submission_is_multipart() -> None:
         assert file.field_name == b"file"  # type: ignore[attr-defined]
         files[file.file_name.decode()] = file.file_object.read()  # type: ignore[attr-defined]
 
+    def on_field(field: Any) -> None:
+        fields[field.field_name.decode()] = field.value
+
     parser = FormParser(
-        kind.decode(), lambda field: fields.update({field.field_name.decode(): field.value}), on_file,
+        kind.decode(), on_field, on_file,
         boundary=parameters[b"boundary"],
     )  # fmt: skip
     parser.write(whole)
