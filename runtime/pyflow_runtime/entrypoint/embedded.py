@@ -27,6 +27,7 @@ from pyflow_runtime.processes.control import (
     describe_exit,
     fork,
     freeze,
+    raise_descriptor_limit,
     reap_everything,
     set_title,
     signal_process,
@@ -332,6 +333,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parent-fd", type=int, default=-1)
     parser.add_argument("--ready-fd", type=int, default=-1)
     given = parser.parse_args(arguments)
+    raise_descriptor_limit()
     if os.getpgrp() != os.getpid():
         os.setsid()  # Ctrl-C at the terminal is for the client alone
     for descriptor in (given.parent_fd, given.ready_fd):

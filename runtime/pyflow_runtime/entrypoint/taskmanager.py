@@ -18,7 +18,14 @@ from pathlib import Path
 
 import msgspec
 
-from pyflow_runtime.processes.control import adopt_orphans, fork, run_and_exit, set_title, start_logging
+from pyflow_runtime.processes.control import (
+    adopt_orphans,
+    fork,
+    raise_descriptor_limit,
+    run_and_exit,
+    set_title,
+    start_logging,
+)
 from pyflow_runtime.processes.layout import Endpoint, Layout, read_configuration, read_secret
 from pyflow_runtime.processes.zygote import run_zygote, warm_up
 from pyflow_runtime.rpc.session import tls_context
@@ -133,6 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--secret-file", type=Path, help="the cluster's secret; default: secret in the directory")
     parser.add_argument("--certificates", type=Path, help="directory with ca.pem, cert.pem and key.pem")
     given = parser.parse_args(arguments)
+    raise_descriptor_limit()
     try:
         configuration = read_configuration(given.configuration)
         directory = given.directory.absolute()

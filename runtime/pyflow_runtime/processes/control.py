@@ -7,6 +7,7 @@ import gc
 import logging
 import logging.handlers
 import os
+import resource
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ import setproctitle
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_DESCRIPTORS = 65_536
 _LOG_FORMAT = "%(asctime)s %(levelname)-5s %(name)s %(message)s"
 _HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
 
@@ -44,6 +46,18 @@ def die_with_parent(parent: int) -> None:
 def adopt_orphans() -> None:
     """Make this process the parent of every descendant whose own parent ends (``PR_SET_CHILD_SUBREAPER``)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open files as the system lets us: a worker has a connection to each worker it exchanges with.
+
+    Children inherit it. It is enough for 8,000 workers (``docs/adr/0001``); a limit of millions would slow down programs
+    that close every descriptor there may be.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def set_title(text: str) -> None:
