@@ -141,6 +141,11 @@ class OperatorChain:
         for operator in self.operators:
             operator.set_watermark(timestamp)
 
+    @property
+    def advancing(self) -> bool:
+        """Whether a watermark has not passed the chain yet."""
+        return self._watermark is not None
+
     def resume(self) -> bool:
         """Fire some due event timers; True when the watermark has passed the chain and was sent on."""
         if self._watermark is None:

@@ -84,7 +84,7 @@ class ListChannel(OutputChannel):
             time
             for element in self.elements
             if isinstance(element, Batch)
-            for time in (element.timestamps or [None] * len(element.values))
+            for time in (element.timestamps if element.timestamps is not None else [None] * len(element.values))
         ]
 
 
@@ -214,7 +214,8 @@ class _Shared:
     def keep(cls, definition: Any) -> bytes:
         """Bytes that unpickle to ``definition`` in this process."""
         cls.objects.append(definition)
-        return cloudpickle.dumps(_Reference(len(cls.objects) - 1))
+        pickled: bytes = cloudpickle.dumps(_Reference(len(cls.objects) - 1))
+        return pickled
 
 
 class _Reference:
