@@ -16,7 +16,13 @@ from pyflow_runtime.dispatcher.shell.process import JobManagerProcess, JobManage
 from pyflow_runtime.dispatcher.shell.supervisor_link import SupervisorLink
 from pyflow_runtime.entrypoint.sockets import address_of, listen_rest, listen_tcp, listen_unix, report_ready
 from pyflow_runtime.highavailability.directory_store import DirectoryJobStore
-from pyflow_runtime.processes.control import adopt_orphans, raise_descriptor_limit, run_and_exit, set_title, start_logging
+from pyflow_runtime.processes.control import (
+    adopt_orphans,
+    raise_descriptor_limit,
+    run_and_exit,
+    set_title,
+    start_logging,
+)
 from pyflow_runtime.processes.layout import Layout, read_configuration, read_secret
 from pyflow_runtime.resourcemanager.driver import ResourceDriver, StandaloneDriver
 from pyflow_runtime.resourcemanager.embedded_driver import EmbeddedDriver

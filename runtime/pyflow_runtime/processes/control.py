@@ -51,8 +51,8 @@ def adopt_orphans() -> None:
 def raise_descriptor_limit() -> None:
     """Allow as many open files as the system lets us: a worker has a connection to each worker it exchanges with.
 
-    Children inherit it. It is enough for 8,000 workers (``docs/adr/0001``); a limit of millions would slow down programs
-    that close every descriptor there may be.
+    Children inherit it. It is enough for 8,000 workers (``docs/adr/0001``); a limit of millions would slow down
+    programs that close every descriptor there may be.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
