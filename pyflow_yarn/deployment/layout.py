@@ -31,15 +31,15 @@ def source_roots() -> list[str]:
     return [root]
 
 
-def child_environment() -> dict[str, str]:
-    """The environment of a child process that must find our packages."""
-    environment = dict(os.environ)
-    present = environment.get("PYTHONPATH", "").split(os.pathsep)
-    wanted = [root for root in source_roots() if root not in present and not root.endswith("site-packages")]
-    path = [*wanted, *(entry for entry in present if entry)]
-    if path:
-        environment["PYTHONPATH"] = os.pathsep.join(path)
-    return environment
+def run_module_code(module: str) -> str:
+    """Python code that runs ``main()`` of one of our modules in a process that may not find our packages by itself.
+
+    By code and not by ``PYTHONPATH``, which would leak into everything that a user's functions start.
+    """
+    return (
+        f"import sys; sys.path += [root for root in {source_roots()!r} if root not in sys.path];"
+        f" from {module} import main; sys.exit(main())"
+    )
 
 
 def base_directory() -> str:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import msgspec
 
 from pyflow_yarn.deployment.cluster import Endpoint
-from pyflow_yarn.deployment.layout import child_environment, private_directory
+from pyflow_yarn.deployment.layout import private_directory, run_module_code
 from pyflow_yarn.deployment.process import ChildProcess
 from pyflow_yarn.errors import ClusterError, ExternalError
 
@@ -84,7 +84,7 @@ class LocalCluster:
         arguments = ["--directory", self.directory, "--parent-fd", str(read_parent), "--ready-fd", str(write_ready)]
         try:
             self._process = ChildProcess.spawn(
-                [executable, "-P", "-m", ENTRYPOINT, *arguments], child_environment(), (read_parent, write_ready)
+                [executable, "-P", "-c", run_module_code(ENTRYPOINT), *arguments], (read_parent, write_ready)
             )
         except OSError as error:
             raise ClusterError(f"The local cluster cannot be started with {executable}: {error.strerror}.") from None

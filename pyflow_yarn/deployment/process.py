@@ -16,7 +16,7 @@ class ChildProcess:
         self.returncode: int | None = None
 
     @classmethod
-    def spawn(cls, command: list[str], environment: dict[str, str], descriptors: Sequence[int]) -> ChildProcess:
+    def spawn(cls, command: list[str], descriptors: Sequence[int]) -> ChildProcess:
         """Start a program in a session of its own, without standard input; it inherits these descriptors.
 
         A session of its own: Ctrl-C at the terminal is for the client alone.
@@ -27,7 +27,7 @@ class ChildProcess:
             os.posix_spawn(
                 command[0],
                 command,
-                environment,
+                os.environ,
                 file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
                 setsid=True,
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from pyflow_yarn.deployment.cluster import Endpoint
-from pyflow_yarn.deployment.layout import base_directory, child_environment, private_directory, source_roots
+from pyflow_yarn.deployment.layout import base_directory, private_directory, run_module_code
 from pyflow_yarn.deployment.local import ENTRYPOINT, LocalCluster
 from pyflow_yarn.errors import ClusterError, ExternalError
 
 SUPERVISOR = """#!{python}
 import json, os, signal, sys, time
-assert sys.argv[1:4] == ["-P", "-m", "{entrypoint}"], sys.argv
+assert sys.argv[1:3] == ["-P", "-c"] and "{entrypoint}" in sys.argv[3], sys.argv
 options = dict(zip(sys.argv[4::2], sys.argv[5::2]))
 directory = options["--directory"]
 parent, ready = int(options["--parent-fd"]), int(options["--ready-fd"])
@@ -159,10 +160,6 @@ def test_private_directories_are_short(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert base_directory() == "/tmp"
 
 
-def test_children_find_our_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "/some/where")
-    path = child_environment()["PYTHONPATH"].split(os.pathsep)
-    assert path[-1] == "/some/where"
-    assert any(os.path.isdir(os.path.join(entry, "pyflow_runtime")) for entry in path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(source_roots()))
-    assert child_environment()["PYTHONPATH"] == os.pathsep.join(source_roots())
+def test_children_find_our_packages() -> None:
+    code = run_module_code("pyflow_runtime.rpc.frames").replace("import main; sys.exit(main())", "import FrameSocket")
+    subprocess.run([sys.executable, "-I", "-c", code], check=True)
