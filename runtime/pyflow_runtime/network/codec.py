@@ -1,9 +1,9 @@
 """How the records of an edge become bytes.
 
 Where the edge declares a type that msgspec can express, records go as msgpack and are decoded by that type, at half the
-cost of a pickle. A batch whose records do not fit the declaration (namedtuples declared as tuples, say), or that msgpack
-cannot hold (integers beyond 64 bits, subclasses of str, numpy scalars, lone surrogates), goes by pickle instead and
-arrives unchanged; each frame tells which it is.
+cost of a pickle. A batch whose records do not fit the declaration (namedtuples declared as tuples, say), or that
+msgpack cannot hold (integers beyond 64 bits, subclasses of str, numpy scalars, lone surrogates), goes by pickle instead
+and arrives unchanged; each frame tells which it is.
 
 Looking at every record would cost as much as pickling it. So the first batch is looked at as a whole and later ones by
 a sample; where a single misfit hides between good records, the declared type is authoritative, as in Flink: an int that
@@ -19,6 +19,7 @@ from __future__ import annotations
 import pickle
 import re
 import types
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,18 +40,17 @@ class EdgeCodec:
         self._type_info = type_info
         self._where = f" on the edge {edge}" if edge else ""
         declare = getattr(type_info, "msgspec_type", None)
-        declared = None if declare is None else declare()
-        self._typed = declared is not None
+        self._declared = None if declare is None else declare()
         self._fits: Callable[[Sequence[Any]], bool] = getattr(type_info, "fits", lambda values: True)
         self._sample = 1  # look at every record of the first batch
         self._encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
-        batch = list if declared is None else types.GenericAlias(list, (declared,))
+        batch = list if self._declared is None else types.GenericAlias(list, (self._declared,))
         self._decode: Callable[[Any], Any] = msgspec.msgpack.Decoder(batch).decode
         self._pickle: Callable[[Any], bytes] = _pickle
 
     def encode(self, values: Sequence[Any]) -> tuple[Codec, bytes]:
         """The records as bytes; ``UserError`` if they cannot be."""
-        if self._typed and type(values) is list and self._fits(values[:: self._sample]):
+        if self._declared is not None and type(values) is list and self._fits(values[:: self._sample]):
             try:
                 self._sample = _SAMPLE
                 return Codec.MSGPACK, self._encode(values)
@@ -67,13 +67,14 @@ class EdgeCodec:
 
     def decode(self, codec: int, payload: bytes | bytearray | memoryview) -> Sequence[Any]:
         """The records of a payload; ``UserError`` if they do not fit the declared type or cannot be unpickled."""
-        try:
-            if codec == Codec.MSGPACK:
+        if codec == Codec.MSGPACK:
+            try:
                 values: Sequence[Any] = self._decode(payload)
-            else:
-                values = pickle.loads(payload)
-        except msgspec.MsgspecError as error:
-            raise self._misfit(payload, error) from error
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                raise self._misfit(payload, error) from error
+            return values
+        try:
+            values = pickle.loads(payload)
         except Exception as error:
             raise UserError(
                 f"Records{self._where} could not be unpickled ({type(error).__name__}: {error});"
@@ -93,14 +94,16 @@ class EdgeCodec:
         return UserError(f"A batch of {len(values)} records{self._where} cannot be pickled as a whole.")
 
     def _misfit(self, payload: bytes | bytearray | memoryview, error: Exception) -> UserError:
-        arrived = ""
         index = _INDEX.search(str(error))
         try:
-            records = msgspec.msgpack.decode(payload)
+            record = msgspec.msgpack.decode(payload)
             if index is not None:
-                arrived = f" The record: {_shown(records[int(index[1])])}"
-        except (msgspec.MsgspecError, IndexError, TypeError):
-            arrived = f" {len(payload)} bytes arrived that are no records."
+                record = record[int(index[1])]
+                if isinstance(record, list) and typing.get_origin(self._declared) is tuple:
+                    record = tuple(record)
+            arrived = f" What arrived: {_shown(record)}"
+        except Exception:
+            arrived = f" What arrived: {len(payload)} bytes that are no records."
         reason = str(error).replace(index[0], "`record") if index is not None else str(error)
         return UserError(
             f"A record{self._where} does not fit the type declared for it, {self._type_info!r}: {reason}."
