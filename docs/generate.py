@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pyflow_runtime.rest import documentation as rest
 from pyflow_yarn.configuration import documentation as configuration
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +18,7 @@ def generated() -> dict[Path, str]:
     return {
         ROOT / "conf/config.yaml": configuration.config_yaml(),
         ROOT / "docs/configuration.md": configuration.reference(),
+        ROOT / "docs/rest.md": rest.reference(),
     }
 
 

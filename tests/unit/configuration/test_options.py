@@ -61,7 +61,8 @@ def test_an_old_key_is_read_and_the_present_one_wins() -> None:
         (
             "taskmanager.network.batch-size",
             "9000",
-            "'9000' is not a valid value of taskmanager.network.batch-size: allowed is a whole number from 1024 to 8192.",
+            "'9000' is not a valid value of taskmanager.network.batch-size:"
+            " allowed is a whole number from 1024 to 8192.",
         ),
         (
             "web.submit.enable",

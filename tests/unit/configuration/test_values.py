@@ -83,7 +83,7 @@ def test_what_is_no_map(text: str) -> None:
         values.parse_map(text)
 
 
-_words = st.text(st.characters(blacklist_categories=("Cs",)), max_size=8)
+_words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
 @given(st.lists(_words))
