@@ -46,6 +46,8 @@ def _explanation(definition: Any, operator: str, declared_at: str, error: Except
 
 
 def _advice(definition: Any, role: str, value: Any) -> str:
+    if type(value).__module__.startswith("pyflow_yarn."):
+        return "it belongs to the program, keep it out of functions"
     if role in ("function", "key selector", "partitioner"):
         owner = {"key selector": "KeySelector", "partitioner": "Partitioner"}.get(
             role, FUNCTION_CLASSES.get(type(definition).__name__, "function class")
@@ -73,39 +75,45 @@ def _culprit(definition: Any) -> tuple[str, tuple[str, Any, bool] | None]:
                 role = "partitioner"
             else:
                 role = name.replace("_", " ")
-            return role, _search(part, 0, set())
+            return role, _search(part, "self", 0, set())
     return "definition", None
 
 
-def _search(value: Any, depth: int, seen: set[int]) -> tuple[str, Any, bool] | None:
-    """The innermost named variable below ``value`` that cannot be pickled."""
+def _search(value: Any, name: str, depth: int, seen: set[int]) -> tuple[str, Any, bool] | None:
+    """The innermost named variable below ``value`` that cannot be pickled; ``value`` is called ``name``."""
     if depth > MAX_DEPTH or id(value) in seen:
         return None
     seen.add(id(value))
-    for name, part, is_attribute in _parts(value):
+    for part_name, part, is_attribute in _parts(value, name):
         if not _pickles(part):
-            return _search(part, depth + 1, seen) or (name, part, is_attribute)
+            return _search(part, part_name, depth + 1, seen) or (part_name, part, is_attribute)
     return None
 
 
-def _parts(value: Any) -> Iterator[tuple[str, Any, bool]]:
-    """The variables that travel with ``value``: closure, referenced globals, defaults, attributes."""
+def _parts(value: Any, name: str) -> Iterator[tuple[str, Any, bool]]:
+    """The variables that travel with ``value``: closure, referenced globals, defaults, attributes, elements."""
     if isinstance(value, MethodType):
-        yield from _parts(value.__func__)
-        yield from _attributes(value.__self__)
+        yield from _parts(value.__func__, name)
+        yield from _attributes(value.__self__, "self")
     elif isinstance(value, FunctionType):
         yield from _variables_of(value)
     elif isinstance(value, list | tuple):
         for index, part in enumerate(value):
-            yield f"element {index}", part, False
+            yield f"{name}[{index}]", part, name.startswith("self.")
     elif isinstance(value, dict):
         for key, part in value.items():
-            yield f"[{key!r}]", part, False
-    elif not isinstance(value, type | ModuleType | BuiltinFunctionType):
-        yield from _attributes(value)
+            yield f"{name}[{key!r}]", part, name.startswith("self.")
+    elif _has_plain_state(value):
+        yield from _attributes(value, name)
         for attribute in vars(type(value)).values():
             if isinstance(attribute, FunctionType) and type(value).__module__ == "__main__":
                 yield from _variables_of(attribute)
+
+
+def _has_plain_state(value: Any) -> bool:
+    """Whether it is pickled by its attributes, and not by a method of its own."""
+    plain: object = object.__reduce__
+    return not isinstance(value, type | ModuleType | BuiltinFunctionType) and type(value).__reduce__ is plain
 
 
 def _variables_of(function: FunctionType) -> Iterator[tuple[str, Any, bool]]:
@@ -134,9 +142,9 @@ def _names(code: CodeType) -> set[str]:
     return names
 
 
-def _attributes(value: Any) -> Iterator[tuple[str, Any, bool]]:
-    for name, part in getattr(value, "__dict__", {}).items():
-        yield f"self.{name}", part, True
+def _attributes(value: Any, name: str) -> Iterator[tuple[str, Any, bool]]:
+    for attribute, part in getattr(value, "__dict__", {}).items():
+        yield f"{name}.{attribute}", part, name == "self"
 
 
 def _pickles(value: Any) -> bool:

@@ -13,10 +13,15 @@ FLINKS_FIRST_SOURCE = "bc764cd8ddf7a0cff126f51c16239658"
 """What Flink calls a source that comes first and is chained to nothing: it stands in countless logs."""
 
 
+FLINKS_CHAINED_SOURCE = "cbc357ccb763df2852fee8c4fc7d55f2"
+"""The same with one chained output."""
+
+
 def test_generated_ids_are_flinks() -> None:
     builder = Builder()
     builder.print(builder.source())
     assert operator_ids(stream_graph(builder.pipeline(chaining=False)))[1] == FLINKS_FIRST_SOURCE
+    assert operator_ids(stream_graph(builder.pipeline()))[1] == FLINKS_CHAINED_SOURCE
 
 
 def test_golden_ids() -> None:

@@ -76,7 +76,8 @@ def test_a_function_inside_the_function() -> None:
     lock = threading.Lock()
 
     def inner(x: int) -> int:
-        return x if lock else 0
+        with lock:
+            return x
 
     assert "captures 'lock', a _thread.lock" in message(MapOperator(lambda x: inner(x)))
 
@@ -94,7 +95,16 @@ def test_elements_of_a_source() -> None:
             self.elements = [1, threading.Lock()]
 
     text = message(SourceOperator(Elements()))
-    assert text.startswith("The source of operator 'Map' (job.py:12) captures 'element 1', a _thread.lock")
+    assert text.startswith("The source of operator 'Map' (job.py:12) holds 'self.elements[1]', a _thread.lock")
+
+
+def test_a_variable_deep_inside() -> None:
+    class Settings:
+        def __init__(self) -> None:
+            self.locks = {"a": threading.Lock()}
+
+    settings = Settings()
+    assert "captures 'settings.locks['a']', a _thread.lock" in message(MapOperator(lambda x: settings))
 
 
 def test_a_key_selector_and_a_partitioner() -> None:

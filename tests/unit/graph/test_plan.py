@@ -27,7 +27,7 @@ def program() -> StreamGraph:
 
 
 def check(name: str, text: str) -> None:
-    """Compare with the snapshot of that name; a snapshot that is missing is a failure, and is written to be looked at."""
+    """Compare with the snapshot of that name; a missing one is a failure, and is written to be looked at."""
     file = SNAPSHOTS / name
     if not file.exists():
         file.parent.mkdir(exist_ok=True)
