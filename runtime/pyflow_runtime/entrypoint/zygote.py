@@ -1,6 +1,6 @@
 """A zygote started with an interpreter of its own.
 
-    python -m pyflow_runtime.entrypoint.zygote <descriptor> <parent pid> <name> <log file> <log level>
+    <descriptor> <parent pid> <name> <log file> <log level>
 
 The interpreter may be any: what it lacks is said in one sentence, in a frame, to the TaskManager. Hence nothing above
 the checks needs more than an old Python 3 and its standard library.
@@ -50,10 +50,8 @@ def _run(control: int, parent: int, name: str, log_file: str, log_level: str) ->
 
     from pyflow_runtime.processes.control import die_with_parent, run_and_exit
     from pyflow_runtime.processes.zygote import run_zygote
-    from pyflow_runtime.taskexecutor.shell.interpreters import restore_environment
 
     die_with_parent(parent)
-    restore_environment()
     sock = socket.socket(fileno=control)
     run_and_exit(lambda: run_zygote(sock, parent, name, Path(log_file), log_level))
 

@@ -47,6 +47,9 @@ WARM_MODULES = (
 
 def warm_up() -> None:
     """Import what every slot worker needs, so that workers find it in memory and share its pages."""
+    # Libraries that users import later must not bring a pool of threads into every slot.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     for module in WARM_MODULES:
         importlib.import_module(module)
 

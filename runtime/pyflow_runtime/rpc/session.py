@@ -53,6 +53,7 @@ class Conversation:
         request: Callable[[Session, Any], Awaitable[Any]] | None = None,
         closed: Callable[[Session, str], None] | None = None,
         opened: Callable[[Session], None] | None = None,
+        keep_alive: bool = True,
     ) -> None:
         self.decoder = msgspec.msgpack.Decoder(incoming) if incoming is not None else None
         self.request_decoder = msgspec.msgpack.Decoder(requests) if requests is not None else None
@@ -60,6 +61,7 @@ class Conversation:
         self.request = request
         self.closed = closed
         self.opened = opened
+        self.keep_alive = keep_alive
 
 
 class _RemoteFailure(msgspec.Struct, frozen=True):
@@ -237,7 +239,9 @@ class Session(asyncio.Protocol):
         self._conversation = self._choose(peer)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self._keep_alive_interval, self._keep_alive)
+            self._timer = None
+        if self._conversation.keep_alive:
+            self._timer = self._loop.call_later(self._keep_alive_interval, self._keep_alive)
         if not self.welcome.done():
             self.welcome.set_result(None)
         if self._conversation.opened is not None:

@@ -24,7 +24,7 @@ from pyflow_runtime.processes.files import remove_directory
 from pyflow_runtime.rpc.handshake import Hello
 from pyflow_runtime.rpc.session import Conversation, Session
 from pyflow_runtime.taskexecutor.shell.environment import FetchBlob, prepare_environment
-from pyflow_runtime.taskexecutor.shell.interpreters import default_cache, interpreter_of, start_environment
+from pyflow_runtime.taskexecutor.shell.interpreters import default_cache, interpreter_of, module_command
 from pyflow_yarn.errors import Domain, FailureInfo, PyflowError
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,8 @@ class Coordinators:
             if coordinator.session is session:
                 coordinator.disconnected.set()
 
-        return Conversation(incoming=FromCoordinatorMessage, message=message, closed=closed)
+        # It may be busy with user code for long; that its process has ended is seen without keep-alives.
+        return Conversation(incoming=FromCoordinatorMessage, message=message, closed=closed, keep_alive=False)
 
     def _find(self, hello: Hello) -> tuple[tuple[str, int], _Coordinator] | None:
         if not hello.incarnation.isdecimal():
@@ -173,9 +174,8 @@ class Coordinators:
             with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as handle:
                 handle.write(msgspec.msgpack.encode(settings))
             coordinator.pid = self._children.spawn(
-                [python or sys.executable, "-m", "pyflow_runtime.entrypoint.coordinator", str(file)],
+                module_command(python or sys.executable, "pyflow_runtime.entrypoint.coordinator", str(file)),
                 lambda status: self._ended(key, coordinator, status),
-                environment=start_environment(os.environ),
             )
         except (PyflowError, OSError) as error:
             await self._gone(key, coordinator, str(error), error)

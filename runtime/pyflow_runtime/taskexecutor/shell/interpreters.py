@@ -35,31 +35,17 @@ def source_roots() -> list[str]:
     return list(dict.fromkeys(str(root) for root in roots))
 
 
-def start_environment(base: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables for starting our own modules with another interpreter.
+def module_command(python: str, module: str, *arguments: str) -> list[str]:
+    """The command that runs ``main()`` of one of our modules with any interpreter.
 
-    ``restore_environment`` undoes it in the started process, so that programs which users start are not affected.
+    By code and not by ``PYTHONPATH``, which would leak into everything that a user's functions start; and without the
+    current directory, in which a user's ``random.py`` may lie. Old interpreters understand the code, too.
     """
-    environment = dict(base)
-    path = environment.get("PYTHONPATH", "")
-    environment["PYFLOW_ORIGINAL_PYTHONPATH"] = path
-    environment["PYTHONPATH"] = os.pathsep.join([*source_roots(), *([path] if path else [])])
-    environment["PYTHONSAFEPATH"] = "1"  # a user's random.py in the current directory must not shadow a module
-    environment.setdefault("OPENBLAS_NUM_THREADS", "1")
-    environment.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
-    return environment
-
-
-def restore_environment() -> None:
-    """See ``start_environment``."""
-    path = os.environ.pop("PYFLOW_ORIGINAL_PYTHONPATH", None)
-    if path is None:
-        return
-    os.environ.pop("PYTHONSAFEPATH", None)
-    if path:
-        os.environ["PYTHONPATH"] = path
-    else:
-        os.environ.pop("PYTHONPATH", None)
+    code = (
+        f"import sys; sys.path[:] = [p for p in sys.path if p] + [p for p in {source_roots()!r} if p not in sys.path];"
+        f" from {module} import main; main()"
+    )
+    return [python, "-c", code, *arguments]
 
 
 async def interpreter_of(prepared: PreparedEnvironment, cache: Path, log_directory: Path, run: RunProgram) -> str:

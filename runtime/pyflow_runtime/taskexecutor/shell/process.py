@@ -307,6 +307,7 @@ class TaskManagerProcess:
             message=lambda session, message: self._feed(events.WorkerMessage(worker_id=worker_id, message=message)),
             opened=opened,
             closed=closed,
+            keep_alive=False,  # it may be busy with user code for long; that its process has ended is seen otherwise
         )
 
     def _start_worker(self, effect: effects.StartWorker) -> None:

@@ -14,7 +14,7 @@ from pyflow_runtime.processes.children import Children
 from pyflow_runtime.processes.control import describe_exit
 from pyflow_runtime.rpc.errors import PeerClosed, RpcError
 from pyflow_runtime.rpc.frames import FrameSocket, MessageSocket
-from pyflow_runtime.taskexecutor.shell.interpreters import start_environment
+from pyflow_runtime.taskexecutor.shell.interpreters import module_command
 from pyflow_runtime.worker.messages import ForkFailed, ForkWorker, FromZygoteMessage, WorkerForked, WorkerSettings
 from pyflow_yarn.errors import ClusterError, UserError
 
@@ -145,14 +145,14 @@ class Zygotes:
 
     def _start(self, executable: str) -> Zygote:
         ours, theirs = socket.socketpair()
-        arguments = [executable or sys.executable, "-m", "pyflow_runtime.entrypoint.zygote", str(theirs.fileno())]
-        arguments += [str(os.getpid()), self._name, str(self._log_file), self._log_level]
+        command = module_command(
+            executable or sys.executable,
+            "pyflow_runtime.entrypoint.zygote",
+            *(str(theirs.fileno()), str(os.getpid()), self._name, str(self._log_file), self._log_level),
+        )
         try:
             pid = self._children.spawn(
-                arguments,
-                lambda status: self._ended(executable, status),
-                environment=start_environment(os.environ),
-                pass_fds=[theirs.fileno()],
+                command, lambda status: self._ended(executable, status), pass_fds=[theirs.fileno()]
             )
         except OSError as error:
             ours.close()
