@@ -94,7 +94,14 @@ def _expand(path: str) -> list[str]:
         raise UserError(f"The input path '{path}' does not exist.")
     from glob import glob
 
-    found = [each for each in sorted(glob(path, recursive=True)) if not _hidden(os.path.basename(each))]
+    components = path.split(os.sep)
+    fixed = next(number for number, component in enumerate(components) if _PATTERN_CHARACTERS.intersection(component))
+    named = {component[:1] for component in components[fixed:]}
+    found = [
+        each
+        for each in sorted(glob(path, recursive=True))
+        if not any(_hidden(part) and part[0] not in named for part in each.split(os.sep)[fixed:])
+    ]
     if not found:
         raise UserError(f"No input file matches '{path}'.")
     return found

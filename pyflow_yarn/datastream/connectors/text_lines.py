@@ -134,8 +134,7 @@ class _ByteLines(_Lines):
         """The beginning of a line whose end has not been read yet."""
         self._parts_size = 0
         self._done = False
-        if split.start > 0:
-            self._skip_begun_line()
+        self._at_start = split.start == 0
 
     def _skip_begun_line(self) -> None:
         """Go to the first line that starts in the range: behind the first line end at or after the byte before it."""
@@ -155,6 +154,9 @@ class _ByteLines(_Lines):
 
     def read(self) -> list[str] | None:
         """Some lines; None at the end of the split."""
+        if not self._at_start:
+            self._at_start = True
+            self._skip_begun_line()
         while not self._done:
             block = self._next_block()
             if block:
