@@ -109,21 +109,23 @@ def java_double(value: float) -> str:
     return _from_shortest(two_digits if float(two_digits) == value else repr(float(value)))
 
 
+def _single(value: float) -> float:
+    """The nearest number of single precision; infinity beyond the largest."""
+    try:
+        single: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return single
+
+
 def java_float(value: float) -> str:
     """``Float.toString`` of the nearest number of single precision."""
-    try:
-        packed = struct.pack("<f", value)
-    except OverflowError:
-        return "Infinity" if value > 0 else "-Infinity"
-    single: float = struct.unpack("<f", packed)[0]
+    single = _single(value)
     special = _special(single)
     if special is not None:
         return special
-    for precision in range(1, 9):
-        shortest = f"{single:.{precision}e}"
-        if struct.pack("<f", float(shortest)) == packed:
-            break
-    return _from_shortest(shortest)
+    texts = (f"{single:.{digits}e}" for digits in range(1, 9))
+    return _from_shortest(next(text for text in texts if _single(float(text)) == single))
 
 
 def _number_text(convert: TextFunction) -> TextFunction:

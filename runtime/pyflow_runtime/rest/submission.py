@@ -151,12 +151,12 @@ async def coordination(request: Request, gateway: JobManagerGateway) -> Response
     """Passes a request on to an operator and its answer back: as bytes, or in base64 inside JSON."""
     job = job_of(request, gateway)
     operator_id = identifier(request, "operator", "operator")
+    if job.status.globally_terminal:
+        raise RequestError(409, f"Job {job.job_id} has ended: it is {job.status}.")
     if not any(operator.id == operator_id for vertex in job.graph.vertices for operator in vertex.operators):
         raise RequestError(404, f"Job {job.job_id} has no operator {operator_id}.")
     plain = request.headers.get("content-type", "").partition(";")[0].strip().lower() == BYTES
     payload = await request.body() if plain else await _from_base64(request)
-    if job.status.globally_terminal:
-        raise RequestError(409, f"Job {job.job_id} has ended: it is {job.status}.")
     timeout = PEKKO_ASK_TIMEOUT.read(gateway.configuration) / 1000
     try:
         result = await gateway.coordination_request(job.job_id, operator_id, payload, timeout)
