@@ -66,7 +66,8 @@ def _tagged_memory(tag: bytes) -> int:
 def run(command: list[str], *, sample_memory: bool = False) -> Run:
     """Run a command to its end; ``SystemExit`` with its output if it fails."""
     value = f"{os.getpid()}-{time.monotonic_ns()}"
-    environment = {**os.environ, TAG: value}
+    # SPT_NOENV: a process that sets its title would overwrite the memory that its tag is read from.
+    environment = {**os.environ, TAG: value, "SPT_NOENV": "1"}
     peak = 0
     stop = threading.Event()
 
