@@ -12,6 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
+import cloudpickle
+import msgspec
+
 import pyflow_runtime
 import pyflow_yarn
 from pyflow_runtime.taskexecutor.shell.environment import PreparedEnvironment
@@ -35,14 +38,23 @@ def source_roots() -> list[str]:
     return list(dict.fromkeys(str(root) for root in roots))
 
 
+def libraries() -> list[str]:
+    """The directories that hold the libraries that we need."""
+    places = (Path(package.__path__[0]) for package in (msgspec, cloudpickle))
+    return list(dict.fromkeys(str(place.parent) for place in places))
+
+
 def module_command(python: str, module: str, *arguments: str) -> list[str]:
     """The command that runs ``main()`` of one of our modules with any interpreter.
 
     By code and not by ``PYTHONPATH``, which would leak into everything that a user's functions start; and without the
-    current directory, in which a user's ``random.py`` may lie. Old interpreters understand the code, too.
+    current directory, in which a user's ``random.py`` may lie. Old interpreters understand the code, too. What an
+    interpreter of our own version lacks of the libraries that we need, it finds behind everything of its own.
     """
     code = (
-        f"import sys; sys.path[:] = [p for p in sys.path if p] + [p for p in {source_roots()!r} if p not in sys.path];"
+        f"import sys; same = sys.version_info[:2] == {sys.version_info[:2]!r};"
+        f" ours = {source_roots()!r} + ({libraries()!r} if same else []);"
+        " sys.path[:] = [p for p in sys.path if p] + [p for p in ours if p not in sys.path];"
         f" from {module} import main; main()"
     )
     return [python, "-c", code, *arguments]
