@@ -186,7 +186,7 @@ class Connection:
                 self._connected()
             elif self.phase is Phase.ENCRYPTING:
                 self._encrypt()
-            else:
+            elif self.phase is not Phase.CLOSED:  # by an event that came with this one
                 if mask & selectors.EVENT_WRITE:
                     self._blocked = False
                     self._write()
