@@ -182,7 +182,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     taskmanager.data.bind-port taskmanager.data.ssl.enabled taskmanager.debug.memory.log
     taskmanager.debug.memory.log-interval taskmanager.exit-on-fatal-akka-error taskmanager.heap.mb
     taskmanager.heap.size taskmanager.host.bind-policy taskmanager.hostname taskmanager.initial-registration-pause
-    taskmanager.jvm-exit-on-oom taskmanager.load-balance.mode taskmanager.log.path taskmanager.max-registration-pause
+    taskmanager.jvm-exit-on-oom taskmanager.log.path taskmanager.max-registration-pause
     taskmanager.maxRegistrationDuration taskmanager.memory.framework.heap.size
     taskmanager.memory.framework.off-heap.batch-shuffle.size taskmanager.memory.framework.off-heap.size
     taskmanager.memory.jvm-metaspace.size taskmanager.memory.managed.consumer-weights
