@@ -1,13 +1,7 @@
-"""Checkpoints are not supported yet: importing their configuration says so."""
+"""Checkpoints are not supported yet: importing a name from here says so."""
 
 from __future__ import annotations
 
-from pyflow_yarn.errors import NotYetSupportedError
+from pyflow_yarn.datastream.not_yet import names_not_yet
 
-_NAMES = frozenset({"CheckpointConfig", "ExternalizedCheckpointCleanup"})
-
-
-def __getattr__(name: str) -> object:
-    if name in _NAMES:
-        raise NotYetSupportedError(f"Checkpoints ({name}) are not supported yet.")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = names_not_yet(__name__, "Checkpoints ({}) are")

@@ -20,9 +20,10 @@ from pyflow_yarn.datastream.functions import (
     ReduceFunction,
 )
 from pyflow_yarn.datastream.keyed_functions import KeyedFilter, KeyedFlatMap, KeyedMap
+from pyflow_yarn.datastream.not_yet import not_yet
 from pyflow_yarn.datastream.program import OperatorSettings
 from pyflow_yarn.datastream.sink import Sink
-from pyflow_yarn.errors import NotYetSupportedError, UserError
+from pyflow_yarn.errors import UserError
 from pyflow_yarn.graph.job_graph import Partitioning
 from pyflow_yarn.graph.operators import (
     AggregationOperator,
@@ -68,11 +69,6 @@ def _check_key_selector(key_selector: object) -> None:
     _check_function(
         key_selector, KeySelector, "Parameter key_selector should be type of KeySelector or a callable function."
     )
-
-
-def not_yet(feature: str, advice: str = "") -> NoReturn:
-    """Refuse what the reference system has and this version has not."""
-    raise NotYetSupportedError(f"{feature} not supported yet{advice and ': ' + advice}.")
 
 
 class _Projection:

@@ -11,8 +11,9 @@ from pyflow_yarn.common.execution_config import ExecutionConfig
 from pyflow_yarn.configuration import options
 from pyflow_yarn.datastream import execution, job_files
 from pyflow_yarn.datastream.call_site import declared_at
-from pyflow_yarn.datastream.data_stream import CloseableIterator, DataStream, not_yet
+from pyflow_yarn.datastream.data_stream import CloseableIterator, DataStream
 from pyflow_yarn.datastream.execution_mode import RuntimeExecutionMode
+from pyflow_yarn.datastream.not_yet import not_yet
 from pyflow_yarn.datastream.program import Program, slot_sharing_group_name
 from pyflow_yarn.datastream.source import Source
 from pyflow_yarn.datastream.state_backend import StateBackend

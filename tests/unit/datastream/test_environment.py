@@ -213,6 +213,10 @@ def test_importing_names_of_missing_features_says_so() -> None:
         from pyflow_yarn.datastream.async_data_stream import AsyncDataStream  # noqa: F401
     with pytest.raises(NotYetSupportedError, match="Checkpoints"):
         from pyflow_yarn.datastream.checkpoint_config import CheckpointConfig  # noqa: F401
+    with pytest.raises(NotYetSupportedError, match=r"The Kafka connector \(KafkaSource\) is not supported yet\."):
+        from pyflow_yarn.datastream.connectors.kafka import KafkaSource  # noqa: F401
+    with pytest.raises(NotYetSupportedError, match="The CSV format"):
+        from pyflow_yarn.datastream.formats.csv import CsvSchema  # noqa: F401
 
 
 def test_importing_the_api_loads_nothing_heavy() -> None:
