@@ -136,10 +136,8 @@ class FailureInfo(msgspec.Struct, frozen=True, kw_only=True):
         """
         head: list[str] = []
         if self.operator:
-            head.append(
-                f"Operator '{self.operator}' failed"
-                f" (subtask {self.subtask + 1}/{self.parallelism}, attempt {self.attempt})."
-            )
+            where = f" (subtask {self.subtask + 1}/{self.parallelism}, attempt {self.attempt})"
+            head.append(f"Operator '{self.operator}' failed{where if self.subtask >= 0 else ''}.")
         if self.declared_at:
             head.append(f"  declared at: {self.declared_at}")
         if self.key is not None:

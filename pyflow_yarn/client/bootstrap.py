@@ -21,16 +21,16 @@ def _prepare(version: str, roots: str, site_packages: str) -> str:
     if own == version:
         sys.path += [entry for entry in site_packages.split(os.pathsep) if entry not in sys.path]
     missing = []
-    for name in ("msgspec", "cloudpickle"):
+    for name in ("msgspec", "cloudpickle", "mmh3", "setproctitle"):
         try:
             __import__(name)
         except ImportError:
             missing.append(name)
     if missing:
         return (
-            f"The Python interpreter '{sys.executable}' (version {own}) lacks {' and '.join(missing)}, and this"
-            f" installation's own libraries are for version {version}: run '{sys.executable} -m pip install"
-            f" {' '.join(missing)}', or choose another interpreter with -pyclientexec."
+            f"The Python interpreter '{sys.executable}' (version {own}) lacks {', '.join(missing)}, and this"
+            f" installation's own libraries are for version {version}: install pyflow-yarn into its environment, or"
+            " choose another interpreter with -pyclientexec."
         )
     return ""
 

@@ -7,8 +7,9 @@ import sys
 import traceback
 from types import TracebackType
 
+from pyflow_yarn import errors
 from pyflow_yarn.deployment.layout import package_root
-from pyflow_yarn.errors import MAX_RENDERED_LINES, Domain, PyflowError, UserFunctionError
+from pyflow_yarn.errors import MAX_RENDERED_LINES, Domain, FailureInfo, PyflowError
 
 RULE = "-" * 60
 _CAUSE = "The above exception was the direct cause of the following exception:"
@@ -28,8 +29,9 @@ def user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
 
 def describe(error: BaseException) -> str:
     """The text of a failure that ends a program: one sentence for an error of ours, a trimmed traceback for others."""
-    if isinstance(error, UserFunctionError):
-        return error.failure.render()
+    failure = getattr(error, "failure", None)
+    if isinstance(failure, FailureInfo):
+        return render(failure)
     if isinstance(error, PyflowError):
         frames = user_frames(error.__traceback__)
         if error.domain is Domain.USER and frames:
@@ -37,6 +39,15 @@ def describe(error: BaseException) -> str:
             return f'{error}\n  File "{last.filename}", line {last.lineno}, in {last.name}'
         return str(error)
     return "\n".join(traceback_lines(error))
+
+
+def render(failure: FailureInfo) -> str:
+    """The failure of a job; where it is an error of ours, its sentence says all and the name of its class nothing."""
+    text = failure.render()
+    prefix = f"{failure.exception}: "
+    first, found, last = text.rpartition(prefix)
+    ours = isinstance(getattr(errors, failure.exception, None), type)
+    return first + last if found and ours and last.startswith(failure.message.split("\n", 1)[0]) else text
 
 
 def traceback_lines(error: BaseException) -> list[str]:
@@ -74,8 +85,9 @@ def _chain(error: BaseException) -> list[tuple[BaseException, str]]:
 
 
 def _one(error: BaseException) -> list[str]:
-    if isinstance(error, UserFunctionError):
-        return error.failure.render().split("\n")
+    failure = getattr(error, "failure", None)
+    if isinstance(failure, FailureInfo):
+        return render(failure).split("\n")
     lines: list[str] = []
     frames = user_frames(error.__traceback__)
     if frames:
