@@ -292,6 +292,10 @@ class ControlPlane:
             raise JobNotFoundError(f"Job {job_id} not found.")
         return job.view()
 
+    def job_status(self, job_id: str) -> JobStatus:
+        """The status of one job; ``KeyError`` if unknown."""
+        return self._jobs[job_id].status
+
     def task_managers(self) -> list[TaskManagerView]:
         """The registered TaskManagers."""
         return self._resources.task_manager_views()

@@ -1,0 +1,71 @@
+"""Clients: they submit, submit again when nobody answers, and sometimes cancel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyflow_runtime.dispatcher import effects, events
+from pyflow_runtime.simulation.job_shapes import SimulatedJob
+from pyflow_runtime.simulation.violation import InvariantViolated
+
+if TYPE_CHECKING:
+    from pyflow_runtime.simulation.job_manager import SimulatedJobManager
+    from pyflow_runtime.simulation.world import World
+
+PATIENCE = 3_000
+MAX_TRIES = 40
+
+
+class Client:
+    """Sends each request until it is answered; each try has a request id of its own."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.submitted: set[str] = set()
+        self.cancelled: set[str] = set()
+        self._answered: set[str] = set()
+        self._asked: dict[str, SimulatedJobManager] = {}
+        self._number = 0
+
+    def submit(self, job: SimulatedJob, tries: int = 0) -> None:
+        """Until somebody has taken the job."""
+        if job.job_id not in self.submitted:
+            request_id = self._ask(job.job_id, "submit")
+            self.world.leader.post(events.SubmitJob(request_id=request_id, graph=job.graph))
+            self._again(tries, self.submit, job, tries + 1)
+
+    def cancel(self, job: SimulatedJob, tries: int = 0) -> None:
+        """Until somebody has answered."""
+        if job.job_id not in self.cancelled:
+            request_id = self._ask(job.job_id, "cancel")
+            self.world.leader.post(events.CancelJob(request_id=request_id, job_id=job.job_id))
+            self._again(tries, self.cancel, job, tries + 1)
+
+    def _ask(self, job_id: str, what: str) -> str:
+        self._number += 1
+        request_id = f"{what}/{job_id}/{self._number}"
+        self._asked[request_id] = self.world.leader
+        return request_id
+
+    def _again(self, tries: int, action: object, *arguments: object) -> None:
+        if tries >= MAX_TRIES:
+            raise InvariantViolated("replies", f"{action} was asked {tries} times and never answered")
+        self.world.clock.after(PATIENCE, action, *arguments)  # type: ignore[arg-type]
+
+    def replied(self, job_manager: SimulatedJobManager, reply: effects.Reply) -> None:
+        """An answer: exactly one for each request, from whom it was asked."""
+        if reply.request_id in self._answered or self._asked.get(reply.request_id) is not job_manager:
+            raise InvariantViolated("replies", f"{reply.request_id} was answered twice, or by the wrong JobManager")
+        self._answered.add(reply.request_id)
+        what, job_id, _ = reply.request_id.split("/")
+        if what == "submit" and reply.error is None:
+            self.submitted.add(job_id)
+            self.world.invariants.acknowledged(job_id)
+        elif what == "cancel" and (reply.error is None or "cannot be cancelled" in str(reply.error)):
+            self.cancelled.add(job_id)
+
+    def check_answered(self) -> None:
+        """Every request to the present leader has its answer."""
+        for request_id, job_manager in self._asked.items():
+            if job_manager is self.world.leader and request_id not in self._answered:
+                raise InvariantViolated("replies", f"{request_id} was never answered")
