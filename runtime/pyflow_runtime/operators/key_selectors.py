@@ -15,7 +15,13 @@ from typing import Any
 
 from pyflow_yarn.datastream.functions import KeySelector
 
-_PLAIN = inspect.CO_OPTIMIZED | inspect.CO_NEWLOCALS
+_OTHER_KINDS = (
+    inspect.CO_VARARGS
+    | inspect.CO_VARKEYWORDS
+    | inspect.CO_GENERATOR
+    | inspect.CO_COROUTINE
+    | inspect.CO_ASYNC_GENERATOR
+)
 
 
 def key_function(selector: Any) -> Callable[[Any], Any]:
@@ -38,7 +44,7 @@ def inline_template(selector: Any) -> tuple[str, CodeType | None] | None:
     code = selector.__code__
     if code.co_argcount != 1 or code.co_kwonlyargcount or code.co_freevars or code.co_cellvars:
         return None
-    if code.co_flags & ~inspect.CO_NESTED != _PLAIN:
+    if code.co_flags & _OTHER_KINDS:
         return None
     candidates = ["{}"]
     candidates += [f"{{}}[{_braces(repr(value))}]" for value in code.co_consts if type(value) in (int, str)]
