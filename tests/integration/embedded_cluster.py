@@ -1,4 +1,4 @@
-"""An embedded cluster under test: real processes, found by their titles, and jobs that wait until a test lets them go."""
+"""An embedded cluster under test: real processes, found by their titles."""
 
 from __future__ import annotations
 

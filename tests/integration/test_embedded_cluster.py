@@ -34,7 +34,7 @@ def functions_travel_by_value() -> Iterator[None]:
     cloudpickle.unregister_pickle_by_value(module)
 
 
-class Gate(MapFunction):
+class Gate(MapFunction[int, int]):
     """A function of a job that says which process it runs in, and waits until the test lets it go."""
 
     def __init__(self, folder: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_killed_job_manager_comes_back_in_place_and_finds_its_job(gate: Gate) 
 def test_more_parallelism_than_slots_fails_at_once(gate: Gate) -> None:
     with embedded_cluster({"taskmanager.numberOfTaskSlots": "2"}) as cluster:
         job = start_job(cluster, gate, parallelism=3)
-        with pytest.raises(PyflowError, match="taskmanager.numberOfTaskSlots"):
+        with pytest.raises(PyflowError, match=r"taskmanager\.numberOfTaskSlots"):
             finish(job)
 
 
