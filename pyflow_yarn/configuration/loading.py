@@ -5,7 +5,6 @@ Later ones win: defaults < ``config.yaml`` < ``PYFLOW__a__b=value`` < overrides 
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -172,20 +171,25 @@ def check_values(configuration: Mapping[str, str]) -> None:
 def check_keys(configuration: Mapping[str, str]) -> list[str]:
     """One sentence for each key that nobody knows, with the nearest known ones."""
     from pyflow_yarn.configuration.options import OPTIONS, canonical_key
+
+    unsupported = [key for key in configuration if canonical_key(key) not in OPTIONS]
+    if not unsupported:
+        return []
     from pyflow_yarn.configuration.reference_keys import has_free_suffix, is_reference_key
 
     origins: Mapping[str, str] = getattr(configuration, "origins", {})
     warnings: list[str] = []
-    for key in configuration:
-        if canonical_key(key) in OPTIONS or is_reference_key(key) or has_free_suffix(key):
-            continue
-        source = f" (from {origins[key]})" if key in origins else ""
-        warnings.append(f"Unknown configuration key '{key}'{source}{did_you_mean(key) or '.'}")
+    for key in unsupported:
+        if not is_reference_key(key) and not has_free_suffix(key):
+            source = f" (from {origins[key]})" if key in origins else ""
+            warnings.append(f"Unknown configuration key '{key}'{source}{did_you_mean(key) or '.'}")
     return warnings
 
 
 def did_you_mean(key: str) -> str:
     """``: did you mean 'x'?``, or an empty text when nothing is near."""
+    import difflib
+
     from pyflow_yarn.configuration.options import OPTIONS
     from pyflow_yarn.configuration.reference_keys import REFERENCE_KEYS
 

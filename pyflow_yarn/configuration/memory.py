@@ -67,14 +67,14 @@ def task_manager_memory(configuration: Mapping[str, str], slots: int) -> TaskMan
         flink = heap + managed + _network(configuration, _with_share(heap + managed, _network_fraction(configuration)))
     if flink is None:
         assert process is not None
-        flink = process - _supervisor(configuration, process)
+        flink = process - supervisor_size(configuration, process)
     elif process_given:
         assert process is not None
         if process <= flink:
             raise _contradiction(options.TASKMANAGER_MEMORY_FLINK_SIZE, flink, process)
     else:
         overhead = options.TASKMANAGER_MEMORY_JVM_OVERHEAD_FRACTION.read(configuration)
-        process = flink + _supervisor(configuration, _with_share(flink, overhead))
+        process = flink + supervisor_size(configuration, _with_share(flink, overhead))
     network = _network(configuration, flink)
     if managed is None:
         managed = int(flink * options.TASKMANAGER_MEMORY_MANAGED_FRACTION.read(configuration))
@@ -128,7 +128,8 @@ def _network(configuration: Mapping[str, str], flink: int) -> int:
     )
 
 
-def _supervisor(configuration: Mapping[str, str], process: int) -> int:
+def supervisor_size(configuration: Mapping[str, str], process: int) -> int:
+    """The supervisor's share of a TaskManager of that size, unless ``taskmanager.memory.flink.size`` says otherwise."""
     return _bounded(
         configuration,
         process * options.TASKMANAGER_MEMORY_JVM_OVERHEAD_FRACTION.read(configuration),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +12,7 @@ from pyflow_runtime.dispatcher.views import JobManagerGateway, TaskManagerView
 from pyflow_runtime.rest.answers import RequestError, json_answer
 from pyflow_runtime.rest.parameters import shown
 from pyflow_runtime.rest.shapes import Json
+from pyflow_yarn.configuration.memory import supervisor_size
 
 _MB = 1024**2
 _JVM_METRICS = (
@@ -35,14 +37,23 @@ _JVM_METRICS = (
 )
 
 
-def _resource(view: TaskManagerView, slots: int) -> Json:
+def _supervisor(view: TaskManagerView, configuration: Mapping[str, str]) -> int:
+    return min(supervisor_size(configuration, view.registration.process_memory), _rest(view))
+
+
+def _rest(view: TaskManagerView) -> int:
+    registration = view.registration
+    return max(0, registration.process_memory - registration.managed_memory - registration.network_memory)
+
+
+def _resource(view: TaskManagerView, slots: int, configuration: Mapping[str, str]) -> Json:
     """The resources of some of a TaskManager's slots; sizes in megabytes."""
     registration = view.registration
     share = slots / registration.slots if registration.slots else 0.0
-    heap = registration.process_memory - registration.managed_memory - registration.network_memory
+    heap = _rest(view) - _supervisor(view, configuration)
     return {
         "cpuCores": registration.hardware.cpu_cores * share,
-        "taskHeapMemory": int(max(heap, 0) * share / _MB),
+        "taskHeapMemory": int(heap * share / _MB),
         "taskOffHeapMemory": 0,
         "managedMemory": int(registration.managed_memory * share / _MB),
         "networkMemory": int(registration.network_memory * share / _MB),
@@ -50,10 +61,10 @@ def _resource(view: TaskManagerView, slots: int) -> Json:
     }
 
 
-def _row(view: TaskManagerView) -> Json:
+def _row(view: TaskManagerView, configuration: Mapping[str, str]) -> Json:
     registration = view.registration
     free = sum(1 for slot in view.slots if not slot.allocation_id)
-    heap = max(registration.process_memory - registration.managed_memory - registration.network_memory, 0)
+    supervisor = _supervisor(view, configuration)
     return {
         "id": registration.task_manager_id,
         "path": f"pyflow://{registration.host}/{registration.task_manager_id}",
@@ -63,8 +74,8 @@ def _row(view: TaskManagerView) -> Json:
         "slotsNumber": registration.slots,
         "freeSlots": free,
         "assignedTasks": view.assigned_tasks,
-        "totalResource": _resource(view, registration.slots),
-        "freeResource": _resource(view, free),
+        "totalResource": _resource(view, registration.slots, configuration),
+        "freeResource": _resource(view, free, configuration),
         "hardware": {
             "cpuCores": registration.hardware.cpu_cores,
             "physicalMemory": registration.hardware.physical_memory,
@@ -73,14 +84,14 @@ def _row(view: TaskManagerView) -> Json:
         },
         "memoryConfiguration": {
             "frameworkHeap": 0,
-            "taskHeap": heap,
+            "taskHeap": _rest(view) - supervisor,
             "frameworkOffHeap": 0,
             "taskOffHeap": 0,
             "networkMemory": registration.network_memory,
             "managedMemory": registration.managed_memory,
             "jvmMetaspace": 0,
-            "jvmOverhead": 0,
-            "totalFlinkMemory": registration.process_memory,
+            "jvmOverhead": supervisor,
+            "totalFlinkMemory": registration.process_memory - supervisor,
             "totalProcessMemory": registration.process_memory,
         },
         "blocked": False,
@@ -89,7 +100,7 @@ def _row(view: TaskManagerView) -> Json:
 
 async def task_managers(request: Request, gateway: JobManagerGateway) -> Response:
     """All TaskManagers."""
-    return json_answer({"taskmanagers": [_row(view) for view in gateway.task_managers()]})
+    return json_answer({"taskmanagers": [_row(view, gateway.configuration) for view in gateway.task_managers()]})
 
 
 async def task_manager_detail(request: Request, gateway: JobManagerGateway) -> Response:
@@ -111,11 +122,11 @@ async def task_manager_detail(request: Request, gateway: JobManagerGateway) -> R
     )
     return json_answer(
         {
-            **_row(view),
+            **_row(view, gateway.configuration),
             "allocatedSlots": [
                 {
                     "jobId": slot.job_id,
-                    "resource": _resource(view, 1),
+                    "resource": _resource(view, 1, gateway.configuration),
                     # Slots of one job share its tasks evenly: which task is in which slot is the scheduler's knowledge.
                     "assignedTasks": -(-tasks[slot.job_id] // slots[slot.job_id]),
                 }

@@ -248,6 +248,10 @@ def test_task_managers(client: Client) -> None:
         "memoryConfiguration",
         "blocked",
     }
+    memory = rows[0]["memoryConfiguration"]
+    parts = ("taskHeap", "networkMemory", "managedMemory", "jvmOverhead")
+    assert sum(memory[part] for part in parts) == memory["totalProcessMemory"] == 1728 << 20
+    assert memory["totalFlinkMemory"] == memory["totalProcessMemory"] - memory["jvmOverhead"]
     assert rows[0]["freeResource"]["managedMemory"] == 256 and rows[0]["totalResource"]["cpuCores"] == 2.0
     detail = client.get(f"/taskmanagers/{TASK_MANAGER}")
     assert [slot["jobId"] for slot in detail["allocatedSlots"]] == [JOB]
