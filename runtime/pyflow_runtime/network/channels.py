@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import time
 
 from pyflow_runtime.network.batch import Element
 from pyflow_runtime.network.errors import ChannelBroken
@@ -61,11 +62,13 @@ class OutputChannel(abc.ABC):
 class InputGate(abc.ABC):
     """The consumer's end of all channels of one input edge.
 
-    Channels are numbered as ``InputEdge.producers``. ``records`` and ``bytes`` count what was polled.
+    Channels are numbered as ``InputEdge.producers``. ``records`` and ``bytes`` count what was polled, ``buffered`` the
+    bytes that wait for it.
     """
 
     records = 0
     bytes = 0
+    buffered = 0
 
     @property
     @abc.abstractmethod
@@ -83,3 +86,26 @@ class InputGate(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Release all channels; producers that have not ended find their ends broken."""
+
+
+class Stopwatch:
+    """Adds up the time during which something is the case."""
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._since: float | None = None
+
+    def set(self, running: bool) -> None:
+        """Whether it is the case from now on."""
+        if running:
+            if self._since is None:
+                self._since = time.monotonic()
+        elif self._since is not None:
+            self._total += time.monotonic() - self._since
+            self._since = None
+
+    @property
+    def milliseconds(self) -> int:
+        """The time so far, the running one included."""
+        running = 0.0 if self._since is None else time.monotonic() - self._since
+        return int((self._total + running) * 1000)

@@ -25,8 +25,9 @@ from pyflow_runtime.network.consumers import Consumers
 from pyflow_runtime.network.errors import ChannelBroken
 from pyflow_runtime.network.frames import OpenRequest
 from pyflow_runtime.network.gate import Gate
-from pyflow_runtime.network.link import FRAME_SIZE, Link
+from pyflow_runtime.network.link import Link
 from pyflow_runtime.network.local import LocalInput, LocalOutput
+from pyflow_runtime.network.memory import NetworkMemory
 from pyflow_runtime.network.transport import Transport
 from pyflow_runtime.taskexecutor.messages import ChannelTarget, InputEdge, OutputEdge, WorkerAddress
 from pyflow_runtime.worker.messages import WorkerSettings
@@ -40,28 +41,6 @@ _LARGEST_FRAME = (1 << 32) - 1
 _log = logging.getLogger(__name__)
 
 
-class NetworkMemory:
-    """The worker's memory for frames on their way in: half of the whole; the other half is for those on their way out.
-
-    Every channel may have one frame under way, and up to the configured number while there is memory.
-    """
-
-    def __init__(self, size: int, credits: int) -> None:
-        self._frames = size // 2 // FRAME_SIZE
-        self._credits = credits
-        self._reserved = 0
-
-    def reserve(self) -> int:
-        """The number of frames that a newly attached channel may have under way."""
-        frames = max(1, min(self._credits, self._frames - self._reserved))
-        self._reserved += frames
-        return frames
-
-    def release(self, frames: int) -> None:
-        """Give back what ``reserve`` gave."""
-        self._reserved -= frames
-
-
 class _Listener:
     """A listening socket; what the selector holds for it."""
 
@@ -69,16 +48,28 @@ class _Listener:
         self.exchange = exchange
         self.transport = transport
         self.socket = sock
+        self.watched = False
+        sock.setblocking(False)
+
+    def watch(self, watched: bool) -> None:
+        """Whether to be told of those who come."""
+        if watched and not self.watched:
+            self.exchange.selector.register(self.socket, selectors.EVENT_READ, self)
+        elif self.watched and not watched:
+            self.exchange.selector.unregister(self.socket)
+        self.watched = watched
 
     def on_ready(self, mask: int) -> None:
         """Accept who has come."""
         for _ in range(_ACCEPTS_AT_ONCE):
             try:
                 sock, _ = self.socket.accept()
-            except BlockingIOError:
+            except (BlockingIOError, ConnectionAbortedError):
                 return
-            except OSError as error:  # the peer is gone already, or no descriptor is left
+            except OSError as error:
+                # No descriptor is left. The selector would announce the caller again and again: wait for the next turn.
                 _log.warning("a data connection could not be accepted: %s", error)
+                self.watch(False)
                 return
             self.exchange.accepted(self.transport, sock)
 
@@ -128,8 +119,7 @@ class Exchange:
         sockets, self.address = transports.listen(settings, port)
         self._listeners = [_Listener(self, transport, sock) for transport, sock in sockets.items()]
         for listener in self._listeners:
-            listener.socket.setblocking(False)
-            selector.register(listener.socket, selectors.EVENT_READ, listener)
+            listener.watch(True)
 
     # ---- channels ----
 
@@ -188,6 +178,8 @@ class Exchange:
 
     def flush(self) -> None:
         """Write what all channels have queued, as far as credit and the kernel allow."""
+        for listener in self._listeners:
+            listener.watch(True)
         if self.dirty:
             dirty, self.dirty = self.dirty, set()
             for connection in dirty:
@@ -199,8 +191,9 @@ class Exchange:
             return
         self._closed = True
         for listener in self._listeners:
-            self.selector.unregister(listener.socket)
+            listener.watch(False)
             listener.socket.close()
+        self._listeners = []
         if self.address.unix_path:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.address.unix_path)

@@ -7,7 +7,6 @@ rules is not one of ours: ``ProtocolError``, and the connection ends.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from pyflow_runtime.network.batch import Batch, Element, EndOfInput, Watermark
-from pyflow_runtime.network.channels import OutputChannel
+from pyflow_runtime.network.channels import OutputChannel, Stopwatch
 from pyflow_runtime.network.codec import EdgeCodec
 from pyflow_runtime.network.errors import ChannelBroken, ChannelRefused
 from pyflow_runtime.network.frames import (
@@ -33,11 +32,9 @@ from pyflow_runtime.network.frames import (
     unpack_timestamps,
 )
 from pyflow_runtime.network.gate import Gate, Input
+from pyflow_runtime.network.memory import FRAME_SIZE, NetworkMemory
 from pyflow_runtime.rpc.errors import ProtocolError
 from pyflow_yarn.errors import UserError
-
-FRAME_SIZE = 256 * 1024
-"""Batches are cut so that a DATA frame is about this large at most; only a single record may be larger."""
 
 PROMPT_SIZE = 64 * 1024
 """So many queued bytes are written without waiting for ``flush``."""
@@ -55,26 +52,18 @@ class Consumers(Protocol):
         """The producer of a channel that may still be waiting for its gate is gone."""
 
 
-class Window(Protocol):
-    """The memory that incoming frames may take."""
-
-    def reserve(self) -> int:
-        """The number of frames that a newly attached channel may have under way."""
-
-    def release(self, frames: int) -> None:
-        """Give back what ``reserve`` gave."""
-
-
 class Link:
     """One connection's channels, in both directions.
 
     ``wake`` is called when there is something to write; ``pull`` gives it, ``feed`` takes what was read.
     """
 
-    def __init__(self, peer: str, consumers: Consumers, window: Window, frame_limit: int, queue_bound: int) -> None:
+    def __init__(
+        self, peer: str, consumers: Consumers, memory: NetworkMemory, frame_limit: int, queue_bound: int
+    ) -> None:
         self.peer = peer
         self.consumers = consumers
-        self.window = window
+        self.memory = memory
         self.frame_limit = frame_limit
         self.queue_bound = queue_bound
         self.wake: Callable[[bool], None] = lambda now: None
@@ -220,7 +209,8 @@ class RemoteOutput(OutputChannel):
 
     @property
     def available(self) -> bool:
-        blocked = self._queued_data >= self._link.queue_bound and self._failure is None
+        queued = self._queued_data
+        blocked = queued > 0 and (queued >= self._link.queue_bound or self._link.memory.full) and self._failure is None
         self._stopwatch.set(blocked)
         return not blocked
 
@@ -264,7 +254,7 @@ class RemoteOutput(OutputChannel):
         if type(element) is Watermark:
             if self._watermark_last and self._queue:
                 # The later watermark says all that the earlier one said, which is still here.
-                self._queued_bytes -= self._queue.pop().size
+                self._account(-self._queue.pop().size)
             self._watermark_last = True
         else:
             self._watermark_last = False
@@ -313,8 +303,12 @@ class RemoteOutput(OutputChannel):
 
     def _append(self, buffers: tuple[Buffer, ...], size: int, data: bool) -> None:
         self._queue.append(_Queued(buffers, size, data))
-        self._queued_bytes += size
+        self._account(size)
         self._queued_data += data
+
+    def _account(self, size: int) -> None:
+        self._queued_bytes += size
+        self._link.memory.outgoing += size
 
     def _sendable(self) -> bool:
         return bool(self._queue) and (self.credit > 0 or not self._queue[0].data)
@@ -326,7 +320,7 @@ class RemoteOutput(OutputChannel):
             return 0
         frame = self._queue.popleft()
         buffers.extend(frame.buffers)
-        self._queued_bytes -= frame.size
+        self._account(-frame.size)
         self.bytes += frame.size
         if frame.data:
             self._queued_data -= 1
@@ -370,7 +364,8 @@ class RemoteOutput(OutputChannel):
 
     def _clear(self) -> None:
         self._queue.clear()
-        self._queued_bytes = self._queued_data = 0
+        self._account(-self._queued_bytes)
+        self._queued_data = 0
         self._stopwatch.set(False)
 
     def close(self) -> None:
@@ -399,7 +394,7 @@ class RemoteInput(Input):
     def attach(self, gate: Gate, index: int) -> None:
         super().attach(gate, index)
         self._codec = gate.codec
-        self._window = self._link.window.reserve()
+        self._window = self._link.memory.reserve()
         self._grant(self._window, True)
 
     def _grant(self, frames: int, now: bool) -> None:
@@ -448,7 +443,7 @@ class RemoteInput(Input):
 
     def release(self) -> None:
         self._link.drop_input(self)
-        self._link.window.release(self._window)
+        self._link.memory.release(self._window)
         self._window = 0
         if not self.ended:
             self._link.send(pack(Kind.RELEASE, self.id), now=True)
@@ -467,26 +462,3 @@ def _batch(frame: Frame, codec: EdgeCodec) -> Batch:
     if len(values) != frame.count:
         raise ProtocolError(f"a DATA frame holds {len(values)} records but claims {frame.count}")
     return Batch(values, timestamps)
-
-
-class Stopwatch:
-    """Adds up the time during which something is the case."""
-
-    def __init__(self) -> None:
-        self._total = 0.0
-        self._since: float | None = None
-
-    def set(self, running: bool) -> None:
-        """Whether it is the case from now on."""
-        if running:
-            if self._since is None:
-                self._since = time.monotonic()
-        elif self._since is not None:
-            self._total += time.monotonic() - self._since
-            self._since = None
-
-    @property
-    def milliseconds(self) -> int:
-        """The time so far, the running one included."""
-        running = 0.0 if self._since is None else time.monotonic() - self._since
-        return int((self._total + running) * 1000)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pyflow_runtime.network.batch import Batch, Element, EndOfInput
-from pyflow_runtime.network.channels import OutputChannel
+from pyflow_runtime.network.channels import OutputChannel, Stopwatch
 from pyflow_runtime.network.consumers import Consumers
 from pyflow_runtime.network.errors import ChannelBroken, ChannelRefused
 from pyflow_runtime.network.gate import Input
-from pyflow_runtime.network.link import Stopwatch
 
 
 class LocalInput(Input):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyflow_runtime.network import (
     Barrier,
@@ -25,13 +30,15 @@ from pyflow_runtime.network import (
     Element,
     EndOfInput,
     Exchange,
+    InputGate,
     Watermark,
     WatermarkStatus,
 )
 from pyflow_runtime.network import transport as transports
 from pyflow_runtime.network.connection import Phase
 from pyflow_runtime.network.frames import HEADER, VERSION, Kind
-from pyflow_runtime.network.link import FRAME_SIZE, RemoteOutput
+from pyflow_runtime.network.link import RemoteOutput
+from pyflow_runtime.network.memory import FRAME_SIZE
 from pyflow_runtime.rpc import frames as rpc_frames
 from pyflow_runtime.rpc.handshake import ClientHandshake
 from pyflow_yarn.common import Types
@@ -200,7 +207,7 @@ def test_a_slow_consumer_bounds_what_its_producer_holds(workers: Workers, transp
             sent += 1
         workers.rest()  # whatever can move has moved: the consumer is the slower one
         highest_queued = max(highest_queued, channel.queued_bytes)
-        highest_buffered = max(highest_buffered, merged.buffered)  # type: ignore[attr-defined]
+        highest_buffered = max(highest_buffered, merged.buffered)
         if (arrived := merged.poll()) is not None:
             assert arrived[1] == Batch(records)
             received += 1
@@ -578,3 +585,96 @@ def test_what_a_finished_peer_sent_last_is_read_although_writing_to_it_fails(
             elements.append(arrived[1])
             b.flush()
     assert elements == [*(Batch([number]) for number in range(20)), EndOfInput()]
+
+
+def test_when_no_descriptor_is_left_connections_wait(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = workers.add("a", "unix"), workers.add("b", "unix")
+    (listener,) = b._listeners
+    real = listener.socket
+
+    class Exhausted:
+        def accept(self) -> Any:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    (channel,) = output(a, [b.address])
+    monkeypatch.setattr(listener, "socket", Exhausted())
+    workers.until(lambda: not listener.watched)
+    assert not workers.selector.select(0.01)  # no busy loop
+    monkeypatch.setattr(listener, "socket", real)
+    channel.send(Batch([1]))
+    assert workers.collect(gate(b), 1) == [Batch([1])]
+
+
+# ---- any order of events ----
+
+step = st.one_of(
+    st.tuples(st.just("send"), st.integers(0, 7), st.sampled_from([1, 10, 5000])),
+    st.tuples(st.just("mark"), st.integers(0, 7), st.integers(0, 9)),
+    st.tuples(st.just("poll"), st.integers(0, 7), st.integers(1, 5)),
+    st.tuples(st.just("deploy"), st.integers(0, 7), st.just(0)),
+    st.tuples(st.just("turn"), st.integers(0, 1), st.integers(0, 3)),
+)
+
+
+@given(st.lists(step, max_size=80))
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_any_interleaving_of_two_workers(steps: list[tuple[str, int, int]]) -> None:
+    """Channel n: the lowest bit says who produces, the next one who consumes."""
+    with tempfile.TemporaryDirectory() as directory:
+        workers = Workers(Path(directory))
+        exchanges = [workers.add(name, "unix") for name in "ab"]
+        channels = [
+            output(exchanges[number & 1], [exchanges[number >> 1 & 1].address], number)[0] for number in range(8)
+        ]
+        gates: list[InputGate | None] = [None] * 8
+        sent: list[list[Any]] = [[] for _ in channels]
+        received: list[list[Any]] = [[] for _ in channels]
+
+        def poll(number: int) -> bool:
+            merged = gates[number]
+            arrived = None if merged is None else merged.poll()
+            if arrived is None:
+                return False
+            element = arrived[1]
+            received[number] += element.values if isinstance(element, Batch) else [element]
+            return True
+
+        def deploy(number: int) -> None:
+            if gates[number] is None:
+                gates[number] = gate(exchanges[number >> 1 & 1], number=number)
+
+        for what, number, count in steps:
+            if what == "send" and channels[number].available:
+                values = [(len(sent[number]), row) for row in range(count)]
+                channels[number].send(Batch(values))
+                sent[number] += values
+            elif what == "mark":
+                channels[number].send(Barrier(count, 0))
+                sent[number].append(Barrier(count, 0))
+            elif what == "poll":
+                for _ in range(count):
+                    poll(number)
+            elif what == "deploy":
+                deploy(number)
+            elif what == "turn":
+                exchanges[number].flush()
+                for key, mask in workers.selector.select(0)[: count + 1]:
+                    (owner,) = [exchange for exchange in exchanges if exchange.owns(key)]
+                    owner.on_ready(key, mask)
+        for number, channel in enumerate(channels):
+            deploy(number)
+            channel.send(EndOfInput())
+            sent[number].append(EndOfInput())
+
+        def done() -> bool:
+            moved = [poll(number) for number in range(8)]
+            return not any(moved) and all(channel.drained for channel in channels)
+
+        workers.until(done)
+        while any([poll(number) for number in range(8)]):
+            pass
+        assert received == sent
+        workers.close()

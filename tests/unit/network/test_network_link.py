@@ -18,10 +18,10 @@ from pyflow_runtime.network.batch import Barrier, Batch, Element, EndOfInput, Wa
 from pyflow_runtime.network.codec import EdgeCodec
 from pyflow_runtime.network.consumers import Consumers
 from pyflow_runtime.network.errors import ChannelBroken, ChannelRefused
-from pyflow_runtime.network.exchange import NetworkMemory
 from pyflow_runtime.network.frames import HEADER, Kind, OpenRequest, pack, pack_control
 from pyflow_runtime.network.gate import Gate
-from pyflow_runtime.network.link import FRAME_SIZE, Buffer, Link, RemoteOutput
+from pyflow_runtime.network.link import Buffer, Link, RemoteOutput
+from pyflow_runtime.network.memory import FRAME_SIZE, NetworkMemory
 from pyflow_runtime.rpc.errors import ProtocolError
 from pyflow_runtime.taskexecutor.messages import InputEdge
 from pyflow_yarn.common import Types
@@ -359,6 +359,21 @@ def test_credit_shrinks_to_one_frame_per_channel_when_memory_is_short() -> None:
     assert [memory.reserve() for _ in range(5)] == [4, 4, 2, 1, 1]
     memory.release(4)
     assert memory.reserve() == 2
+
+
+def test_output_channels_share_the_memory_for_what_goes_out() -> None:
+    a = Side("a", "b", credits=4, memory=2 * FRAME_SIZE)
+    first, second = a.open(0), a.open(1)
+    record = b"x" * (FRAME_SIZE // 2)
+    first.send(Batch([record]))
+    assert first.available
+    first.send(Batch([record]))
+    assert [first.available, second.available] == [False, True]
+    second.send(Batch([1]))
+    assert [first.available, second.available] == [False, False]
+    first.close()
+    assert second.available
+    assert a.memory.outgoing == second.queued_bytes
 
 
 # ---- ends ----
