@@ -66,6 +66,7 @@ from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import Domain, FailureInfo
 
 STOP_PATIENCE = 5_000
+STOP_INTERRUPT = 500
 
 
 class TaskExecutor:
@@ -207,9 +208,7 @@ class TaskExecutor:
     def _make_ready(self, slot: TaskSlot, worker: Worker) -> None:
         if worker.address is not None and worker.environment is not None:
             worker.state = WorkerState.READY
-            self._to_worker(
-                worker, PrepareWorker(allocation_id=slot.allocation_id, environment=worker.environment)
-            )
+            self._to_worker(worker, PrepareWorker(allocation_id=slot.allocation_id, environment=worker.environment))
             self._announce_if_ready(slot)
 
     def _announce_if_ready(self, slot: TaskSlot) -> None:
@@ -228,7 +227,7 @@ class TaskExecutor:
             self._signal(worker, kill=True)
         else:
             self._to_worker(worker, StopWorker())
-            self._out.append(SetTimer(key=f"stop/{worker.worker_id}", at=self._now + STOP_PATIENCE))
+            self._out.append(SetTimer(key=f"stop/{worker.worker_id}", at=self._now + STOP_INTERRUPT))
 
     def _release_everything(self) -> None:
         for slot in self._slots:
@@ -444,9 +443,18 @@ class TaskExecutor:
         elif key.startswith("cancel/"):
             self._escalate_cancellation(key.removeprefix("cancel/"))
         elif key.startswith("stop/"):
-            worker = self._workers.get(key.removeprefix("stop/"))
-            if worker is not None:
-                self._signal(worker, kill=True)
+            self._escalate_stop(key, key.removeprefix("stop/"))
+
+    def _escalate_stop(self, key: str, worker_id: str) -> None:
+        """Its user code does not let it read: interrupt that first, so that writers can still abort."""
+        worker = self._workers.get(worker_id)
+        if worker is None:
+            return
+        kill = worker.stop_interrupted
+        worker.stop_interrupted = True
+        self._signal(worker, kill=kill)
+        if not kill:
+            self._out.append(SetTimer(key=key, at=self._now + STOP_PATIENCE - STOP_INTERRUPT))
 
     def _give_up(self) -> None:
         self._leaving = "no JobManager accepted this TaskManager in time (taskmanager.registration.timeout)"

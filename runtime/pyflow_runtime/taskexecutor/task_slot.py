@@ -20,7 +20,7 @@ class WorkerState(Enum):
 class Worker:
     """A slot worker: one process for one allocation."""
 
-    __slots__ = ("address", "environment", "job_id", "signalled", "slot", "state", "worker_id")
+    __slots__ = ("address", "environment", "job_id", "signalled", "slot", "state", "stop_interrupted", "worker_id")
 
     def __init__(self, worker_id: str, slot: int, job_id: str) -> None:
         self.worker_id = worker_id
@@ -30,6 +30,7 @@ class Worker:
         self.address: WorkerAddress | None = None
         self.environment: WorkerEnvironment | None = None
         self.signalled = False
+        self.stop_interrupted = False
 
 
 class TaskSlot:
