@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyflow_yarn.common import Encoder, Types, WatermarkStrategy
 from pyflow_yarn.datastream import KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment
-from pyflow_yarn.datastream.connectors.file_system import FileSink, FileSource, StreamFormat
+from pyflow_yarn.datastream.connectors.file_system import BucketAssigner, FileSink, FileSource, StreamFormat
 from pyflow_yarn.datastream.state import ValueStateDescriptor
 
 END_OF_TIME = 2**63 - 1
@@ -53,7 +53,9 @@ def main() -> None:
         .name("counts")
     )
     if options.output:
-        counts.sink_to(FileSink.for_row_format(options.output, Encoder.simple_string_encoder()).build()).name("output")
+        files = FileSink.for_row_format(options.output, Encoder.simple_string_encoder())
+        files.with_bucket_assigner(BucketAssigner.base_path_bucket_assigner())
+        counts.sink_to(files.build()).name("output")
     else:
         counts.print()
     env.execute("word count")
