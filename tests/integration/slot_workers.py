@@ -246,6 +246,17 @@ class SlotWorkers:
                     for message in messages:
                         self._handle(message)
 
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 30) -> None:
+        """As ``wait``, for a condition that comes true without a message."""
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, f"not within {timeout} s: {self.states} {[w.text() for w in self.workers]}"
+            time.sleep(0.01)
+
+    def wait_for_text(self, number: int, text: str) -> None:
+        """Wait until a worker has printed a text."""
+        self.wait_for(lambda: text in self.workers[number].text())
+
     def signal(self, number: int, which: signal.Signals) -> None:
         """Send a signal to a worker."""
         os.kill(self.workers[number].process.pid, which)

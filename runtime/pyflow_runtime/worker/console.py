@@ -28,6 +28,12 @@ def write_lines(lines: list[str]) -> None:
     sys.stdout.flush()
 
 
+def warn(text: str) -> None:
+    """A line on standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 def pieces(lines: Iterable[str], limit: int = select.PIPE_BUF) -> Iterator[str]:
     """Join lines into texts of at most ``limit`` bytes; a line that is longer stays alone."""
     collected: list[str] = []

@@ -17,13 +17,13 @@ from types import FrameType
 from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
 from pyflow_runtime.executiongraph.states import ExecutionState
 from pyflow_runtime.network import Exchange
-from pyflow_runtime.operators.failures import GENERATED_PREFIX, ProgramSources, TaskCancelled, describe, is_ours
+from pyflow_runtime.operators.failures import GENERATED_PREFIX, ProgramSources, TaskCancelled, is_ours
 from pyflow_runtime.processes.control import set_title
 from pyflow_runtime.rpc.errors import ConnectionLost
 from pyflow_runtime.rpc.frames import MessageSocket
 from pyflow_runtime.rpc.handshake import connect_unix
 from pyflow_runtime.taskexecutor.messages import ExecutionReport, OperatorEvent, TaskDeployment
-from pyflow_runtime.worker.console import flush_console, prepare_console, write_lines
+from pyflow_runtime.worker.console import flush_console, prepare_console, warn, write_lines
 from pyflow_runtime.worker.garbage import GarbageCollector
 from pyflow_runtime.worker.mailbox import Mailbox
 from pyflow_runtime.worker.memory import over_limit
@@ -173,14 +173,8 @@ class Worker:
         self._current = task
         try:
             task.step()
-        except TaskCancelled as stuck:
+        except TaskCancelled:
             self._interrupted = task
-            failure = describe(stuck, sources=self._services.sources if self._services else ProgramSources())
-            if failure.frames:
-                frame = failure.frames[-1]
-                where = f'File "{frame.file}", line {frame.line}, in {frame.function}'
-                text = f"Task {task.deployment.vertex.name} did not return when it was cancelled; it was interrupted at"
-                print(f"{text} {where}", file=sys.stderr)  # noqa: T201 - where the user's own output goes
         finally:
             self._current = None
         self._garbage.between_batches()
@@ -269,6 +263,7 @@ class Worker:
             report=self._report,
             send_event=self._send_event,
             write_text=write_lines,
+            warn=warn,
             flush_console=flush_console,
         )
 

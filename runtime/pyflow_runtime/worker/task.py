@@ -36,7 +36,7 @@ _E = ExecutionState
 
 @dataclass
 class TaskServices:
-    """What tasks need of their worker."""
+    """What tasks need of their worker; ``warn`` puts a line where the user sees it."""
 
     environment: WorkerEnvironment
     exchange: Exchange
@@ -47,6 +47,7 @@ class TaskServices:
     report: Callable[[ExecutionReport], None]
     send_event: Callable[[TaskDeployment, str, bytes], None]
     write_text: Callable[[list[str]], None]
+    warn: Callable[[str], None]
     flush_console: Callable[[], None] = lambda: None
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     monotonic: Callable[[], float] = time.monotonic
@@ -388,7 +389,8 @@ class Task(ABC):
     def _guarded(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except TaskCancelled:
+        except TaskCancelled as interrupt:
+            self._tell_where(interrupt)
             self.cancel()
             raise
         except ChannelBroken as broken:
@@ -397,6 +399,15 @@ class Task(ABC):
                 self._broken = (self.services.monotonic() + _BROKEN_SECONDS, broken)
         except BaseException as error:
             self.fail(error)
+
+    def _tell_where(self, interrupt: TaskCancelled) -> None:
+        frames = self._describe(interrupt).frames
+        if frames:
+            name, frame = self.deployment.vertex.name, frames[-1]
+            self.services.warn(
+                f"Task '{name}' did not return when it was cancelled; it was interrupted at"
+                f' File "{frame.file}", line {frame.line}, in {frame.function}: {frame.code}'
+            )
 
     def _close_functions(self) -> Exception | None:
         if not self._has_chain:
