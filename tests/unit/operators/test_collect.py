@@ -70,10 +70,9 @@ def test_a_sink_gets_batches_and_waits_for_its_committer() -> None:
     harness = ChainHarness([FilterOperator(lambda x: x > 1), SinkOperator(Parts())], pickled=False).open()
     harness.process([1, 2, 3]).process([0]).process([1, 5], [10, 50])
     assert Writer.log == [([2, 3], None), ([5], [50])]
-    assert harness.chain.done
+    assert harness.chain.done is True
     harness.finish()
-    assert Writer.log[2:] == ["flush"]
-    assert not harness.chain.done
+    assert (Writer.log[2:], harness.chain.done) == (["flush"], False)
     ((operator_id, payload),) = harness.events
     message = msgspec.msgpack.decode(payload, type=OperatorPayloadMessage)
     assert isinstance(message, Committables)
@@ -100,7 +99,7 @@ class Client:
         messages = [msgspec.msgpack.decode(payload, type=OperatorPayloadMessage) for _, payload in self.harness.events]
         self.harness.events.clear()
         assert all(isinstance(message, Results) for message in messages)
-        return [(m.request_id, m.offset, cloudpickle.loads(m.pickled), m.last) for m in messages]  # type: ignore[union-attr]
+        return [(m.request_id, m.offset, cloudpickle.loads(m.pickled), m.last) for m in messages]
 
 
 def test_collect_keeps_records_until_they_are_fetched() -> None:

@@ -240,14 +240,14 @@ def test_the_end_of_a_task_is_no_failure_of_the_user() -> None:
 def test_causes_groups_and_notes() -> None:
     def fail(value: int) -> int:
         try:
-            {}["a"]
-        except KeyError as error:
-            raise ValueError("bad") from error
+            int("a")
+        except ValueError as error:
+            raise TypeError("bad") from error
         return 0
 
     failure = failure_of(chain(MapOperator(fail)), [1])
     assert len(failure.notes) == 1
-    assert failure.notes[0].startswith("Caused by: KeyError: 'a' (File ")
+    assert failure.notes[0].startswith("Caused by: ValueError: invalid literal")
 
     def implicit(value: int) -> int:
         try:

@@ -163,7 +163,7 @@ def test_reduce_emits_every_new_value() -> None:
 
 class Pair(NamedTuple):
     word: str
-    count: int
+    total: int
 
 
 @pytest.mark.parametrize("make", [lambda *v: v, lambda *v: list(v), lambda *v: Row(*v), lambda *v: Pair(*v)])
@@ -185,7 +185,7 @@ def test_aggregations_of_every_kind_of_record(make: Any) -> None:
 
 
 def test_aggregations_by_name_and_of_plain_values() -> None:
-    assert aggregation("sum", "count")(Pair("a", 1), Pair("b", 2)) == Pair("a", 3)
+    assert aggregation("sum", "total")(Pair("a", 1), Pair("b", 2)) == Pair("a", 3)
     assert aggregation("max", "n")(Row(n=1, w="a"), Row(n=2, w="b")) == Row(n=2, w="a")
     assert aggregation("sum", 0)(1, 2) == 3
     assert aggregation("min_by", 0)((2, "x"), (2, "y")) == (2, "x")

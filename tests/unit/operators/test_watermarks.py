@@ -27,11 +27,9 @@ def test_idle_channels_do_not_count() -> None:
     valve = WatermarkValve(2)
     valve.watermark(0, 10)
     assert valve.status(1, True) == 10
-    assert not valve.idle
-    assert valve.status(0, True) is None
-    assert valve.idle
-    assert valve.status(1, False) is None
-    assert not valve.idle
+    assert (valve.idle, valve.status(0, True)) == (False, None)
+    assert (valve.idle, valve.status(1, False)) == (True, None)
+    assert valve.idle is False
     assert valve.watermark(1, 12) == 12
     assert valve.status(0, False) is None  # it is behind, but time does not go back
 
@@ -40,12 +38,9 @@ def test_ended_channels() -> None:
     valve = WatermarkValve(2)
     valve.watermark(0, 3)
     assert valve.end(1) == 3
-    assert not valve.ended
-    assert valve.status(0, True) is None  # it may come back with records: not the end of time
-    assert valve.idle
-    assert valve.end(0) == MAX_WATERMARK
-    assert valve.ended
-    assert not valve.idle
+    assert (valve.ended, valve.status(0, True)) == (False, None)  # it may come back: not the end of time
+    assert (valve.idle, valve.end(0)) == (True, MAX_WATERMARK)
+    assert (valve.ended, valve.idle) == (True, False)
 
 
 _EVENTS = st.lists(
