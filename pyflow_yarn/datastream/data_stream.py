@@ -176,6 +176,7 @@ class DataStream(OperatorSettings, Generic[T]):
         name: str,
         definition: object,
         output_type: TypeInformation | None = None,
+        parallelism: int | None = None,
     ) -> int:
         call = declared_at()
         return self._program.add(
@@ -187,6 +188,7 @@ class DataStream(OperatorSettings, Generic[T]):
                 kind=kind,
                 name=name,
                 definition=definition,
+                parallelism=parallelism,
             ),
             pending=True,
         )
@@ -349,7 +351,8 @@ class DataStream(OperatorSettings, Generic[T]):
         """Run the program and give the records of this stream: an iterator, or a list of at most ``limit``."""
         if limit is not None and limit < 1:
             raise ValueError(f"The limit of execute_and_collect() must be at least 1, but was {limit!r}.")
-        operator = self._operator(OperatorKind.COLLECT, "Data stream collect sink", CollectOperator(limit))
+        definition = CollectOperator(limit)
+        operator = self._operator(OperatorKind.COLLECT, "Data stream collect sink", definition, parallelism=1)
         results: CloseableIterator[T] = self._environment.collect(operator, job_execution_name)
         if limit is None:
             return results

@@ -359,6 +359,7 @@ def test_execute_and_collect_pages_through_the_results(
     with words.map(len).execute_and_collect("lengths") as results:
         assert list(results) == [1, 2, 3]
     job, attached = executor.submitted[0]
+    assert job.graph.vertices[-1].parallelism == 1, "results come from one place"
     operator = next(
         operator for vertex in job.graph.vertices for operator in vertex.operators if operator.kind == "collect"
     )
