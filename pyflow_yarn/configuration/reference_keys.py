@@ -100,8 +100,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     jobmanager.memory.off-heap.size jobmanager.partition.hybrid.partition-data-consume-constraint
     jobmanager.partition.release-during-job-execution jobmanager.resource-id jobmanager.retrieve-taskmanager-hostname
     jobmanager.scheduler jobmanager.scheduler.aggressive-slot-management jobmanager.tdd.offload.minsize
-    jobmanager.web.address jobmanager.web.checkpoints.history jobmanager.web.history jobmanager.web.log.path
-    jobmanager.web.port jobmanager.web.refresh-interval jobmanager.web.submit.enable jobmanager.web.tmpdir
+    jobmanager.web.checkpoints.history jobmanager.web.history jobmanager.web.log.path jobmanager.web.tmpdir
     jobstore.cache-size jobstore.type local.number-resourcemanager local.number-taskmanager metrics.fetcher.timeout
     metrics.fetcher.update-interval metrics.internal.query-service.port metrics.internal.query-service.thread-priority
     metrics.job.status.enable metrics.latency.granularity metrics.latency.history-size metrics.latency.interval
@@ -160,17 +159,17 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     security.ssl.rest.truststore-password security.ssl.rest.truststore-type security.ssl.truststore
     security.ssl.truststore-password security.ssl.verify-hostname slotmanager.max-total-resource.cpu
     slotmanager.max-total-resource.memory slotmanager.memory.max slotmanager.min-total-resource.cpu
-    slotmanager.min-total-resource.memory slotmanager.requirement-check.delay slotmanager.taskmanager-timeout
-    slow-task-detector.check-interval slow-task-detector.execution-time.baseline-lower-bound
-    slow-task-detector.execution-time.baseline-multiplier slow-task-detector.execution-time.baseline-ratio
-    state.backend state.backend.async state.backend.changelog.enabled state.backend.changelog.max-failures-allowed
-    state.backend.changelog.periodic-materialize.enabled state.backend.changelog.periodic-materialize.interval
-    state.backend.changelog.storage state.backend.fs.memory-threshold state.backend.incremental
-    state.backend.latency-track.history-size state.backend.latency-track.keyed-state-enabled
-    state.backend.latency-track.sample-interval state.backend.latency-track.state-name-as-variable
-    state.backend.local-recovery state.backend.rocksdb.localdir state.backend.rocksdb.memory.managed
-    state.backend.rocksdb.memory.write-buffer-ratio state.backend.rocksdb.timer-service.factory state.backend.type
-    state.changelog.enabled state.changelog.max-failures-allowed state.changelog.periodic-materialize.enabled
+    slotmanager.min-total-resource.memory slotmanager.requirement-check.delay slow-task-detector.check-interval
+    slow-task-detector.execution-time.baseline-lower-bound slow-task-detector.execution-time.baseline-multiplier
+    slow-task-detector.execution-time.baseline-ratio state.backend state.backend.async state.backend.changelog.enabled
+    state.backend.changelog.max-failures-allowed state.backend.changelog.periodic-materialize.enabled
+    state.backend.changelog.periodic-materialize.interval state.backend.changelog.storage
+    state.backend.fs.memory-threshold state.backend.incremental state.backend.latency-track.history-size
+    state.backend.latency-track.keyed-state-enabled state.backend.latency-track.sample-interval
+    state.backend.latency-track.state-name-as-variable state.backend.local-recovery state.backend.rocksdb.localdir
+    state.backend.rocksdb.memory.managed state.backend.rocksdb.memory.write-buffer-ratio
+    state.backend.rocksdb.timer-service.factory state.backend.type state.changelog.enabled
+    state.changelog.max-failures-allowed state.changelog.periodic-materialize.enabled
     state.changelog.periodic-materialize.interval state.changelog.storage state.checkpoint-storage
     state.checkpoint.cleaner.parallel-mode state.checkpoints.create-subdir state.checkpoints.dir
     state.checkpoints.num-retained state.latency-track.history-size state.latency-track.keyed-state-enabled
@@ -181,13 +180,12 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     task.checkpoint.alignment.max-size taskmanager.cluster.node-id taskmanager.collect-sink.port
     taskmanager.data.bind-port taskmanager.data.ssl.enabled taskmanager.debug.memory.log
     taskmanager.debug.memory.log-interval taskmanager.exit-on-fatal-akka-error taskmanager.heap.mb
-    taskmanager.heap.size taskmanager.host.bind-policy taskmanager.hostname taskmanager.initial-registration-pause
+    taskmanager.heap.size taskmanager.host.bind-policy taskmanager.initial-registration-pause
     taskmanager.jvm-exit-on-oom taskmanager.log.path taskmanager.max-registration-pause
-    taskmanager.maxRegistrationDuration taskmanager.memory.framework.heap.size
-    taskmanager.memory.framework.off-heap.batch-shuffle.size taskmanager.memory.framework.off-heap.size
-    taskmanager.memory.jvm-metaspace.size taskmanager.memory.managed.consumer-weights
-    taskmanager.memory.min-segment-size taskmanager.memory.off-heap taskmanager.memory.preallocate
-    taskmanager.memory.segment-size taskmanager.memory.task.off-heap.size
+    taskmanager.memory.framework.heap.size taskmanager.memory.framework.off-heap.batch-shuffle.size
+    taskmanager.memory.framework.off-heap.size taskmanager.memory.jvm-metaspace.size
+    taskmanager.memory.managed.consumer-weights taskmanager.memory.min-segment-size taskmanager.memory.off-heap
+    taskmanager.memory.preallocate taskmanager.memory.segment-size taskmanager.memory.task.off-heap.size
     taskmanager.network.batch-shuffle.compression.enabled taskmanager.network.bind-policy
     taskmanager.network.blocking-shuffle.compression.enabled taskmanager.network.blocking-shuffle.type
     taskmanager.network.compression.codec taskmanager.network.detailed-metrics
@@ -215,9 +213,9 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     taskmanager.runtime.hashjoin-bloom-filters taskmanager.runtime.large-record-handler taskmanager.runtime.max-fan
     taskmanager.runtime.sort-spilling-threshold taskmanager.system-out.log.cache-size
     taskmanager.system-out.log.thread-name.enabled taskmanager.system-out.mode taskmanager.unresolved-host-fallback
-    user.artifacts.artifact-list user.artifacts.base-dir web.address web.backpressure.cleanup-interval
+    user.artifacts.artifact-list user.artifacts.base-dir web.backpressure.cleanup-interval
     web.backpressure.delay-between-samples web.backpressure.num-samples web.backpressure.refresh-interval
-    web.checkpoints.history web.error-log-limit web.history web.log.path web.port web.rescale.enable web.ssl.enabled
+    web.checkpoints.history web.error-log-limit web.history web.log.path web.rescale.enable web.ssl.enabled
     web.timeout web.tmpdir web.upload.dir zookeeper.sasl.disable zookeeper.sasl.login-context-name
     zookeeper.sasl.service-name
     """.split()  # noqa: SIM905

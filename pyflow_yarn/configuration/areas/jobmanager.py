@@ -47,7 +47,11 @@ CLUSTER_REGISTRATION_REFUSED_REGISTRATION_DELAY: ConfigOption[int] = ConfigOptio
     "cluster.registration.refused-registration-delay", duration(), 30_000, "Pause after a registration was refused."
 )
 RESOURCEMANAGER_TASKMANAGER_TIMEOUT: ConfigOption[int] = ConfigOption(
-    "resourcemanager.taskmanager-timeout", duration(), 30_000, "After which time an idle TaskManager is released."
+    "resourcemanager.taskmanager-timeout",
+    duration(),
+    30_000,
+    "After which time an idle TaskManager is released.",
+    ("slotmanager.taskmanager-timeout",),
 )
 RESOURCEMANAGER_TASKMANAGER_REGISTRATION_TIMEOUT: ConfigOption[int] = ConfigOption(
     "resourcemanager.taskmanager-registration.timeout",

@@ -8,10 +8,18 @@ REST_ADDRESS: ConfigOption[str | None] = ConfigOption(
     "rest.address", text(), None, "Host of the REST interface that a client connects to."
 )
 REST_PORT: ConfigOption[int] = ConfigOption(
-    "rest.port", integer(0, 65535), 8081, "Port that a client connects to, and to which the server binds by default."
+    "rest.port",
+    integer(0, 65535),
+    8081,
+    "Port that a client connects to, and to which the server binds by default.",
+    ("web.port", "jobmanager.web.port"),
 )
 REST_BIND_ADDRESS: ConfigOption[str | None] = ConfigOption(
-    "rest.bind-address", text(), None, "Interface on which the REST interface listens; unset: 127.0.0.1."
+    "rest.bind-address",
+    text(),
+    None,
+    "Interface on which the REST interface listens; unset: 127.0.0.1.",
+    ("web.address", "jobmanager.web.address"),
 )
 REST_BIND_PORT: ConfigOption[str] = ConfigOption(
     "rest.bind-port",
@@ -49,13 +57,21 @@ CLIENT_HEARTBEAT_TIMEOUT: ConfigOption[int] = ConfigOption(
     "client.heartbeat.timeout", duration(1), 180_000, "After which silence of the client its job is cancelled."
 )
 WEB_SUBMIT_ENABLE: ConfigOption[bool] = ConfigOption(
-    "web.submit.enable", boolean(), True, "Whether jobs may be submitted through the web interface."
+    "web.submit.enable",
+    boolean(),
+    True,
+    "Whether jobs may be submitted through the web interface.",
+    ("jobmanager.web.submit.enable",),
 )
 WEB_CANCEL_ENABLE: ConfigOption[bool] = ConfigOption(
     "web.cancel.enable", boolean(), True, "Whether jobs may be cancelled through the web interface."
 )
 WEB_REFRESH_INTERVAL: ConfigOption[int] = ConfigOption(
-    "web.refresh-interval", duration(100), 3_000, "Period in which the web interface refreshes itself."
+    "web.refresh-interval",
+    duration(100),
+    3_000,
+    "Period in which the web interface refreshes itself.",
+    ("jobmanager.web.refresh-interval",),
 )
 WEB_EXCEPTION_HISTORY_SIZE: ConfigOption[int] = ConfigOption(
     "web.exception-history-size",

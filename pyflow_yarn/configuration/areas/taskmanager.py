@@ -22,7 +22,11 @@ TASKMANAGER_NUMBER_OF_TASK_SLOTS: ConfigOption[int] = ConfigOption(
     "Number of slots of a TaskManager, each a process of its own. With target `local`, unset means: as many as needed.",
 )
 TASKMANAGER_HOST: ConfigOption[str | None] = ConfigOption(
-    "taskmanager.host", text(), None, "Host under which a TaskManager is reached by others."
+    "taskmanager.host",
+    text(),
+    None,
+    "Host under which a TaskManager is reached by others.",
+    ("taskmanager.hostname",),
 )
 TASKMANAGER_BIND_HOST: ConfigOption[str | None] = ConfigOption(
     "taskmanager.bind-host", text(), None, "Interface on which a TaskManager listens."
@@ -44,6 +48,7 @@ TASKMANAGER_REGISTRATION_TIMEOUT: ConfigOption[int] = ConfigOption(
     duration(),
     300_000,
     "After which time without a JobManager the TaskManager gives up and ends.",
+    ("taskmanager.maxRegistrationDuration",),
 )
 TASKMANAGER_SLOT_TIMEOUT: ConfigOption[int] = ConfigOption(
     "taskmanager.slot.timeout", duration(), 10_000, "After which time an allocated but unused slot is freed."
