@@ -334,7 +334,7 @@ class DataStream(OperatorSettings, Generic[T]):
         """Hand each record to a sink."""
         if not isinstance(sink, Sink):
             raise TypeError(f"sink_to() takes a Sink, not {type(sink).__name__}.")
-        return self._sink(OperatorKind.SINK, "Writer", SinkOperator(sink))
+        return self._sink(OperatorKind.SINK, "Writer", SinkOperator(sink.for_records(self._type())))
 
     @overload
     def execute_and_collect(self, job_execution_name: str | None = None) -> CloseableIterator[T]: ...

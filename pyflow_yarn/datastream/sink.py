@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from pyflow_yarn.common.typeinfo import TypeInformation
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -70,6 +73,10 @@ class Sink(ABC, Generic[T_contra]):
     def create_committer(self) -> Committer | None:
         """The committer, or None if what is written is visible at once."""
         return None
+
+    def for_records(self, type_info: TypeInformation | None) -> Sink[T_contra]:
+        """This sink for a stream of that declared type; sinks that do not care are their own."""
+        return self
 
     @property
     def coordinated(self) -> bool:

@@ -313,12 +313,14 @@ class FileSink(Sink[Any]):
         bucket_assigner: BucketAssigner,
         rolling_policy: RollingPolicy,
         output_file_config: OutputFileConfig,
+        type_info: TypeInformation | None = None,
     ) -> None:
         self.base_path = base_path
         self.encoder = encoder
         self.bucket_assigner = bucket_assigner
         self.rolling_policy = rolling_policy
         self.output_file_config = output_file_config
+        self.type_info = type_info
 
     @staticmethod
     def for_row_format(base_path: str, encoder: Encoder) -> FileSink.RowFormatBuilder:
@@ -336,10 +338,26 @@ class FileSink(Sink[Any]):
     def coordinated(self) -> bool:
         return True
 
+    def for_records(self, type_info: TypeInformation | None) -> FileSink:
+        return FileSink(
+            self.base_path,
+            self.encoder,
+            self.bucket_assigner,
+            self.rolling_policy,
+            self.output_file_config,
+            type_info,
+        )
+
     def create_writer(self, context: WriterContext) -> SinkWriter[Any]:
         names = PartNames(self.output_file_config.part_prefix, self.output_file_config.part_suffix)
         return FileWriter(
-            self.base_path, self.encoder, self.bucket_assigner.bucket, names, self.rolling_policy.part_size, context
+            self.base_path,
+            self.encoder,
+            self.type_info,
+            self.bucket_assigner.bucket,
+            names,
+            self.rolling_policy.part_size,
+            context,
         )
 
     def create_committer(self) -> Committer:

@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple
 
 from pyflow_yarn.common.serialization import Encoder, SimpleStringEncoder
 from pyflow_yarn.common.type_text import text_function
+from pyflow_yarn.common.typeinfo import TypeInformation
 from pyflow_yarn.datastream.sink import Committer, SinkWriter, WriterContext
 from pyflow_yarn.errors import ExternalError
 
@@ -52,6 +53,7 @@ class FileWriter(SinkWriter[Any]):
         self,
         base_path: str,
         encoder: Encoder,
+        type_info: TypeInformation | None,
         bucket_of: Callable[[float], str],
         names: PartNames,
         part_size: int | None,
@@ -63,7 +65,7 @@ class FileWriter(SinkWriter[Any]):
         self._part_size = part_size
         self._context = context
         self._writer_id = os.urandom(4).hex()
-        self._encode = batch_encoder(encoder)
+        self._encode = batch_encoder(encoder, type_info)
         self._parts: dict[str, _Part] = {}
         self._pending: list[PendingFile] = []
         self._count = 0
@@ -155,13 +157,13 @@ class _Part:
         _unlink(self._hidden)
 
 
-def batch_encoder(encoder: Encoder) -> Callable[[Sequence[Any]], bytes]:
-    """A function that encodes many records at once."""
+def batch_encoder(encoder: Encoder, type_info: TypeInformation | None) -> Callable[[Sequence[Any]], bytes]:
+    """A function that encodes many records of a declared type at once."""
     if type(encoder) is not SimpleStringEncoder:
         encode = encoder.encode
         return lambda records: b"".join(map(encode, records))
     charset = encoder.charset_name
-    text_of = text_function(None)
+    text_of = text_function(type_info)
 
     def encode_lines(records: Iterable[Any]) -> bytes:
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
 import cloudpickle
 import pytest
 
+from pyflow_yarn.common.serialization import Encoder
 from pyflow_yarn.common.typeinfo import Types
 from pyflow_yarn.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from pyflow_yarn.datastream import (
@@ -24,6 +26,7 @@ from pyflow_yarn.datastream import (
     SlotSharingGroup,
     StreamExecutionEnvironment,
 )
+from pyflow_yarn.datastream.connectors.file_system import FileSink
 from pyflow_yarn.datastream.connectors.number_seq import NumberSequenceSource
 from pyflow_yarn.datastream.execution import ResultPage
 from pyflow_yarn.datastream.keyed_functions import KeyedMap
@@ -328,6 +331,15 @@ def test_projection(env: StreamExecutionEnvironment, words: DataStream[str]) -> 
 def test_print_identifier(env: StreamExecutionEnvironment, words: DataStream[str]) -> None:
     words.print("words")
     assert definitions(env.prepare().graph)["Sink: Print to Std. Out"] == PrintOperator("words")
+
+
+def test_sinks_learn_the_type_of_the_records(
+    env: StreamExecutionEnvironment, words: DataStream[str], tmp_path: Path
+) -> None:
+    words.sink_to(FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder()).build())
+    graph = env.prepare().graph
+    assert definitions(graph)["Sink: Writer"].sink.type_info == Types.STRING()
+    assert graph.coordinated
 
 
 def test_watermark_strategies(env: StreamExecutionEnvironment) -> None:

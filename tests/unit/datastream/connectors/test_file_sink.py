@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pyflow_yarn.common.serialization import Encoder
+from pyflow_yarn.common.typeinfo import Types
 from pyflow_yarn.datastream.connectors import file_writer
 from pyflow_yarn.datastream.connectors.file_system import (
     BucketAssigner,
@@ -93,6 +94,14 @@ def test_records_that_are_no_texts(tmp_path: Path) -> None:
     open_writer.write_batch(["a", 1, ("b", True), None], None)
     target.create_committer().commit(open_writer.prepare_commit())
     assert list(visible(tmp_path).values()) == ["0\n1\na\n1\n('b', True)\nNone\n"]
+
+
+def test_records_of_a_declared_type_are_written_as_java_prints_them(tmp_path: Path) -> None:
+    target = sink(tmp_path).for_records(Types.TUPLE([Types.STRING(), Types.INT()]))
+    open_writer = writer(target)
+    open_writer.write_batch([("a", 1), ("b", 2)], None)
+    target.create_committer().commit(open_writer.prepare_commit())
+    assert list(visible(tmp_path).values()) == ["(a,1)\n(b,2)\n"]
 
 
 def test_other_encoders_and_character_sets(tmp_path: Path) -> None:
