@@ -14,20 +14,21 @@ from tests.conftest import CHECKOUT, Flink
 from tests.leaks import Process, Watch
 
 EXAMPLES = CHECKOUT / "examples"
-ENDLESS = ("run", "-p", "2", EXAMPLES / "data_generator.py", "--count", "1000000", "--rate", "50")
+ENDLESS = ("run", "-p", "2", Path(__file__).parent / "programs" / "ticks.py")
 SECONDS = 30
 
 pytestmark = pytest.mark.slow
 
 
-def running(flink: Flink, watch: Watch) -> subprocess.Popen[str]:
-    """An endless job whose workers are there."""
+def running(flink: Flink) -> subprocess.Popen[str]:
+    """An endless job, with records from both of its subtasks: its tasks run, not only its workers."""
     client = flink.start(*ENDLESS)
-    deadline = time.monotonic() + SECONDS
-    while len(workers(watch)) < 2:
-        assert client.poll() is None, client.communicate()
-        assert time.monotonic() < deadline, processes(watch)
-        time.sleep(0.02)
+    assert client.stdout is not None
+    seen: set[str] = set()
+    while not {"1>", "2>"} <= seen:
+        line = client.stdout.readline()
+        assert line, client.communicate()
+        seen.add(line.partition(" ")[0])
     return client
 
 
@@ -42,16 +43,16 @@ def workers(watch: Watch) -> list[Process]:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_a_signal_to_the_client(flink: Flink, watch: Watch, number: signal.Signals, code: int) -> None:
-    client = running(flink, watch)
+def test_a_signal_to_the_client(flink: Flink, number: signal.Signals, code: int) -> None:
+    client = running(flink)
     client.send_signal(number)
     client.communicate(timeout=SECONDS)
     assert client.returncode == code
 
 
-def test_ctrl_c_at_the_terminal_reaches_the_client_alone(flink: Flink, watch: Watch) -> None:
+def test_ctrl_c_at_the_terminal_reaches_the_client_alone(flink: Flink) -> None:
     """The cluster is a session of its own: the client cancels the job in good order."""
-    client = running(flink, watch)
+    client = running(flink)
     os.killpg(client.pid, signal.SIGINT)
     _, stderr = client.communicate(timeout=SECONDS)
     assert client.returncode == 130
@@ -59,7 +60,7 @@ def test_ctrl_c_at_the_terminal_reaches_the_client_alone(flink: Flink, watch: Wa
 
 
 def test_every_process_of_the_cluster_has_a_title(flink: Flink, watch: Watch) -> None:
-    client = running(flink, watch)
+    client = running(flink)
     titles = [process.command for process in processes(watch) if process.pid != client.pid]
     client.send_signal(signal.SIGINT)
     client.communicate(timeout=SECONDS)
@@ -69,7 +70,7 @@ def test_every_process_of_the_cluster_has_a_title(flink: Flink, watch: Watch) ->
 @pytest.mark.parametrize("victim", ["pyflow worker", "pyflow taskmanager", "pyflow zygote"])
 def test_a_process_killed_by_hand(flink: Flink, watch: Watch, victim: str) -> None:
     """Without a restart strategy the job fails, or goes on if the process was not needed; the client says which."""
-    client = running(flink, watch)
+    client = running(flink)
     (target, *_) = (process for process in processes(watch) if process.command.startswith(victim))
     os.kill(target.pid, signal.SIGKILL)
     if victim == "pyflow zygote":
