@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 from pyflow_yarn.common.typeinfo import TupleTypeInfo, TypeInformation, Types
 from pyflow_yarn.datastream.call_site import declared_at
 from pyflow_yarn.datastream.collect import CloseableIterator
+from pyflow_yarn.datastream.data_stream_sink import DataStreamSink
+from pyflow_yarn.datastream.function_checks import check_function, check_key_selector
 from pyflow_yarn.datastream.functions import (
     FilterFunction,
     FlatMapFunction,
-    Function,
     KeyedProcessFunction,
     KeySelector,
     MapFunction,
@@ -56,19 +57,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 K = TypeVar("K")
 K2 = TypeVar("K2")
-
-
-def _check_function(function: object, base: type[Function], message: str) -> None:
-    if isinstance(function, type) and issubclass(function, Function):
-        raise TypeError(f"{message}, not a class: pass an instance, {function.__name__}().")
-    if not isinstance(function, base) and not callable(function):
-        raise TypeError(message)
-
-
-def _check_key_selector(key_selector: object) -> None:
-    _check_function(
-        key_selector, KeySelector, "Parameter key_selector should be type of KeySelector or a callable function."
-    )
 
 
 class _Projection:
@@ -202,19 +190,19 @@ class DataStream(OperatorSettings, Generic[T]):
         self, func: Callable[[T], R] | MapFunction[T, R], output_type: TypeInformation | None = None
     ) -> DataStream[R]:
         """One record out for each record in."""
-        _check_function(func, MapFunction, "The input must be a MapFunction or a callable function")
+        check_function(func, MapFunction, "The input must be a MapFunction or a callable function")
         return self._stream(OperatorKind.MAP, "Map", MapOperator(func, output_type), output_type)
 
     def flat_map(
         self, func: Callable[[T], Iterable[R]] | FlatMapFunction[T, R], output_type: TypeInformation | None = None
     ) -> DataStream[R]:
         """Any number of records out for each record in: the function returns an iterable or yields."""
-        _check_function(func, FlatMapFunction, "The input must be a FlatMapFunction or a callable function")
+        check_function(func, FlatMapFunction, "The input must be a FlatMapFunction or a callable function")
         return self._stream(OperatorKind.FLAT_MAP, "FlatMap", FlatMapOperator(func, output_type), output_type)
 
     def filter(self, func: Callable[[T], object] | FilterFunction[T]) -> DataStream[T]:
         """The records for which the function returns a true value."""
-        _check_function(func, FilterFunction, "The input must be a FilterFunction or a callable function")
+        check_function(func, FilterFunction, "The input must be a FilterFunction or a callable function")
         return self._stream(OperatorKind.FILTER, "Filter", FilterOperator(func), self._type())
 
     def process(self, func: ProcessFunction[T, R], output_type: TypeInformation | None = None) -> DataStream[R]:
@@ -240,7 +228,7 @@ class DataStream(OperatorSettings, Generic[T]):
         self, key_selector: Callable[[T], K] | KeySelector[T, K], key_type: TypeInformation | None = None
     ) -> KeyedStream[T, K]:
         """The stream partitioned by key: records of equal keys meet in the same subtask, with state of their own."""
-        _check_key_selector(key_selector)
+        check_key_selector(key_selector)
         return KeyedStream(self, key_selector, key_type)
 
     def union(self, *streams: DataStream[T]) -> DataStream[T]:
@@ -312,10 +300,10 @@ class DataStream(OperatorSettings, Generic[T]):
         key_selector: Callable[[T], K] | KeySelector[T, K],
     ) -> DataStream[T]:
         """``partitioner(key, number_of_subtasks)`` chooses the subtask of each record."""
-        _check_function(
+        check_function(
             partitioner, Partitioner, "Parameter partitioner should be type of Partitioner or a callable function."
         )
-        _check_key_selector(key_selector)
+        check_key_selector(key_selector)
         return DataStream(
             self._environment,
             self._partition(Partitioning.CUSTOM, key_selector=key_selector, partitioner=partitioner),
@@ -391,53 +379,6 @@ class DataStream(OperatorSettings, Generic[T]):
         not_yet("Sink functions (add_sink) are", "use sink_to() with a Sink")
 
 
-class DataStreamSink(OperatorSettings):
-    """The end of a stream."""
-
-    def __init__(self, environment: StreamExecutionEnvironment, transformation_id: int) -> None:
-        super().__init__(environment.program, transformation_id)
-
-    def name(self, name: str) -> DataStreamSink:
-        """Name the sink, for plan, web interface, logs and metrics."""
-        self._set_name(name)
-        return self
-
-    def uid(self, uid: str) -> DataStreamSink:
-        """Tie the sink's state to a text that is unique in the job."""
-        self._set_uid(uid)
-        return self
-
-    def set_uid_hash(self, uid_hash: str) -> DataStreamSink:
-        """Give the sink's operator id literally: 32 hexadecimal digits."""
-        self._set_uid_hash(uid_hash)
-        return self
-
-    def set_parallelism(self, parallelism: int) -> DataStreamSink:
-        """Run the sink as so many subtasks."""
-        self._set_parallelism(parallelism)
-        return self
-
-    def set_max_parallelism(self, max_parallelism: int) -> DataStreamSink:
-        """Largest parallelism of the sink."""
-        self._set_max_parallelism(max_parallelism)
-        return self
-
-    def set_description(self, description: str) -> DataStreamSink:
-        """Describe the sink, for plan and web interface."""
-        self._set_description(description)
-        return self
-
-    def disable_chaining(self) -> DataStreamSink:
-        """Do not fuse the sink with the operator before it."""
-        self._disable_chaining()
-        return self
-
-    def slot_sharing_group(self, slot_sharing_group: str | SlotSharingGroup) -> DataStreamSink:
-        """Let the sink share slots with operators of the same group only."""
-        self._set_slot_sharing_group(slot_sharing_group)
-        return self
-
-
 class KeyedStream(DataStream[T], Generic[T, K]):
     """A stream partitioned by key. It is no operator: it can neither be named nor partitioned again."""
 
@@ -490,7 +431,7 @@ class KeyedStream(DataStream[T], Generic[T, K]):
 
     def reduce(self, func: Callable[[T, T], T] | ReduceFunction[T]) -> DataStream[T]:
         """Combine the records of each key, one by one; each record in gives the value so far."""
-        _check_function(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
+        check_function(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
         definition = ReduceOperator(func, self._key_selector, self._key_type, self._type())
         return self._stream(OperatorKind.REDUCE, "Reduce", definition, self._type())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cloudpickle
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyflow_yarn.errors import UserError
@@ -128,6 +128,7 @@ def programs(draw: st.DrawFn) -> StreamGraph:
     return stream_graph(builder.pipeline(parallelism=draw(st.sampled_from([1, 2])), chaining=draw(st.booleans())))
 
 
+@settings(deadline=None)
 @given(programs())
 def test_every_program_becomes_a_consistent_job(program: StreamGraph) -> None:
     graph = job_graph(program, job_id=JOB_ID, name="job")

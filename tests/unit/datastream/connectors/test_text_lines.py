@@ -67,7 +67,7 @@ def read_splits(path: Path, cuts: list[int], charset: str = "utf-8") -> Iterator
 pieces = st.sampled_from(["\n", "\r\n", "a", "bc", "ä", "€", "𝄞", " ", "long line without an end "])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(text=st.lists(pieces, max_size=40).map("".join), cuts=st.lists(st.integers(1, 120), max_size=6))
 def test_every_line_comes_once_in_order(tmp_path: Path, tiny_chunks: None, text: str, cuts: list[int]) -> None:
     path = tmp_path / "input.txt"
