@@ -1,3 +1,5 @@
+"""A command line against a REST server that answers as it is told."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

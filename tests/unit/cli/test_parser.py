@@ -1,3 +1,5 @@
+"""How a command line is taken apart: Flink's rules, its mistakes included."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""A REST server that answers as it is told."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""From a prepared job to its result, over REST."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""What a program may ask of a running job."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""What travels with a job: modules, archives, files, sources."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,3 +1,5 @@
+"""The REST client: answers, errors, and nobody there."""
+
 from __future__ import annotations
 
 import socket

@@ -1,3 +1,5 @@
+"""Where a job goes, from its configuration."""
+
 from __future__ import annotations
 
 import json
