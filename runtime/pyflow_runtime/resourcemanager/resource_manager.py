@@ -87,7 +87,6 @@ class ResourceManager:
         if message.incarnation in self._buried.get(message.task_manager_id, ()) or (
             present is not None
             and present.incarnation != message.incarnation
-            and present.connected
             and present.registration.started > message.started
         ):
             self._refuse(message)

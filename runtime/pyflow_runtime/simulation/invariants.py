@@ -43,7 +43,9 @@ class Invariants:
             if status.globally_terminal and former is None:
                 self._terminal[(job_manager.epoch, job.job_id)] = status
                 if self.world.store.results.get(job.job_id) is not status:
-                    raise InvariantViolated("durable before announced", f"{job.job_id[-4:]} is {status}, not in the store")
+                    raise InvariantViolated(
+                        "durable before announced", f"{job.job_id[-4:]} is {status}, but not in the store"
+                    )
 
     def sent(self, job_manager: SimulatedJobManager, message: ToTaskManagerMessage) -> None:
         """A JobManager sends something to a TaskManager."""
@@ -65,11 +67,12 @@ class Invariants:
                     "fencing", f"{task_manager.task_manager_id} works under epoch {epoch} on {slot.allocation_id}"
                 )
         live = set()
-        for execution in machine.executions():
-            if not execution.state.terminal and execution.state is not ExecutionState.CANCELING:
-                key = (execution.attempt_id.job_id, execution.attempt_id.vertex_id, execution.attempt_id.subtask)
+        for task in machine.tasks():
+            if task.live and task.state is not ExecutionState.CANCELING:
+                # Another slot may hold one of the time before this TaskManager was taken for dead: it counts no more.
+                key = (task.allocation_id, task.attempt_id.vertex_id, task.attempt_id.subtask)
                 if key in live:
-                    raise InvariantViolated("one live attempt", f"{execution.attempt_id} runs beside another attempt")
+                    raise InvariantViolated("one live attempt", f"{task.attempt_id} runs beside another attempt")
                 live.add(key)
 
     def stored(self, job_manager: SimulatedJobManager, record: PersistJob | PersistCommit | PersistResult) -> None:
@@ -81,6 +84,8 @@ class Invariants:
             job = self.world.jobs[record.job_id]
             self.world.ledger.check_complete(job)
             self._check_uncommitted_sinks(job_manager, job)
+        elif isinstance(record, PersistResult) and record.status is JobStatus.CANCELED:
+            self.world.ledger.check_nothing(self.world.jobs[record.job_id])
 
     def _check_uncommitted_sinks(self, job_manager: SimulatedJobManager, job: SimulatedJob) -> None:
         """Sinks without a committer: the attempts that finished the job must together have got everything once."""
@@ -98,7 +103,8 @@ class Invariants:
             wrong = [element for element, count in expected.items() if count]
             if wrong:
                 raise InvariantViolated(
-                    "every element once", f"{job.job_id[-4:]} finished with {wrong[:5]} of {len(wrong)} wrong in {sink.name}"
+                    "every element once",
+                    f"{job.job_id[-4:]} finished with {wrong[:5]} of {len(wrong)} wrong in {sink.name}",
                 )
 
     def acknowledged(self, job_id: str) -> None:

@@ -9,7 +9,7 @@ from pyflow_runtime.simulation.violation import InvariantViolated
 
 
 class Ledger:
-    """Committed portions by sink and writer. Committing the same portion again changes nothing, as renaming a file does not."""
+    """Committed portions by sink and writer. Committing one again changes nothing, like renaming a file."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, SimulatedJob] = {}
@@ -37,6 +37,11 @@ class Ledger:
                     f" at last by subtask {subtask} attempt {attempt}; once is right {expected.get(element, 0)} times",
                 )
 
+    def check_nothing(self, job: SimulatedJob) -> None:
+        """The job says CANCELED: nothing of it may be visible."""
+        if any(job_id == job.job_id for job_id, _ in self._committed):
+            raise InvariantViolated("exactly once", f"{job.job_id[-4:]} is CANCELED, but has committed output")
+
     def check_complete(self, job: SimulatedJob) -> None:
         """The job says FINISHED: everything must be there."""
         for sink in job.sinks:
@@ -46,5 +51,6 @@ class Ledger:
             missing = [element for element, count in job.expected[sink.id].items() if counts[element] < count]
             if missing:
                 raise InvariantViolated(
-                    "exactly once", f"{job.job_id[-4:]} is FINISHED, but {missing[:5]} of {len(missing)} were not committed"
+                    "exactly once",
+                    f"{job.job_id[-4:]} is FINISHED, but {missing[:5]} of {len(missing)} were not committed",
                 )

@@ -68,7 +68,7 @@ class World:
         self._make_jobs()
         self._make_cluster()
         if faults:
-            self.nemesis.plan(self.random.randint(4, 20), HEALED_AT_LATEST)
+            self.nemesis.plan(self.random.randint(5, 20), HEALED_AT_LATEST)
         else:
             self.rates.calm()
 
@@ -252,6 +252,10 @@ class World:
     def connect(self, task_manager: SimulatedTaskManager, number: int) -> Session | None:
         """A connection with whoever is leader now, if it can be reached."""
         leader = self.leader
+        zombies = [job_manager for job_manager in self._zombies if job_manager.alive]
+        if zombies and self.random.random() < 0.3:
+            # The address of the leader that the TaskManager found is an old one.
+            leader = zombies[-1]
         if not leader.alive or self.network.partitioned(task_manager.task_manager_id):
             return None
         session = Session(number, task_manager, leader)

@@ -24,6 +24,7 @@ from pyflow_runtime.taskexecutor.messages import (
 from pyflow_yarn.configuration import options
 
 RECONNECT_LIMIT = 2_000
+ANSWER_PATIENCE = 10_000
 REGISTRATION_TIMER = "registration"
 SILENCE_TIMER = "silence"
 ABANDON_TIMER = "abandon"
@@ -56,6 +57,7 @@ class JobManagerConnection:
         self._give_up_after = options.TASKMANAGER_REGISTRATION_TIMEOUT.read(configuration)
         self._pause = self._initial_pause
         self._silence_timer_at = 0
+        self._opened_at = 0
 
     @property
     def epoch(self) -> int:
@@ -83,6 +85,7 @@ class JobManagerConnection:
         if session != self.session or self.state is not ConnectionState.CONNECTING:
             return
         self.state = ConnectionState.REGISTERING
+        self._opened_at = now
         self._register(now, out)
 
     def closed(self, session: int, now: int, out: list[Effect]) -> None:
@@ -131,8 +134,12 @@ class JobManagerConnection:
         """Time to connect or to introduce ourselves again."""
         if self.state is ConnectionState.WAITING:
             self._connect(out)
-        elif self.state is ConnectionState.REGISTERING:
+        elif self.state is ConnectionState.REGISTERING and now - self._opened_at < ANSWER_PATIENCE:
             self._register(now, out)
+        elif self.state is ConnectionState.REGISTERING:
+            # Somebody took the connection and says nothing: perhaps a frozen leader, and another one is in office.
+            out.append(CloseSession(session=self.session))
+            self._lost(now, min(self._pause, RECONNECT_LIMIT), out)
 
     def silence_timer(self, now: int, out: list[Effect]) -> None:
         """If the JobManager has been silent for the heartbeat time-out, the session is worth nothing."""

@@ -119,6 +119,10 @@ class TaskExecutor:
         """The slot table."""
         return [slot.report() for slot in self._slots]
 
+    def tasks(self) -> Iterable[TaskAttempt]:
+        """Every attempt it knows, with its slot."""
+        return self._tasks.values()
+
     def executions(self) -> list[ExecutionReport]:
         """Every attempt it knows: live, or ended and not yet acknowledged."""
         return [task.report() for task in self._tasks.values()]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyflow_runtime.jobmaster.job_master import JobMaster
 
 COMMIT_TIMER = "commit"
+COORDINATOR_TIMER = "coordinator"
 MAX_COORDINATORS = 3
 
 
@@ -66,9 +67,11 @@ class Committing(JobState):
             self.job.set_timer(COMMIT_TIMER, self._backoff.next(self.job.outbox.now))
 
     def timer_fired(self, name: str) -> None:
-        """Try to record it again."""
+        """Try to record it again, or to commit again."""
         if name == COMMIT_TIMER and not self.durable:
             self._persist()
+        elif name == COORDINATOR_TIMER and not self.job.coordinator.alive:
+            self._begin_again()
 
     def _commit(self) -> None:
         self.job.coordinator.send(CommitJob(payload=self.payload or b""))
@@ -88,9 +91,18 @@ class Committing(JobState):
             self.job.run_again(failure)
             return
         self._coordinators_lost += 1
-        if self._coordinators_lost >= MAX_COORDINATORS:
-            self.job.fail(failure)
+        if self._coordinators_lost < MAX_COORDINATORS:
+            self._begin_again()
             return
+        # A crash is not the user's committer saying no; but who wants no restarts gets no endless ones either.
+        delay = self.job.restart_strategy.restart_delay()
+        if delay is None:
+            self.job.fail(failure)
+        else:
+            self.job.history.record(failure)
+            self.job.set_timer(COORDINATOR_TIMER, self.job.outbox.now + delay)
+
+    def _begin_again(self) -> None:
         self.job.coordinator.start()
         if self.durable:
             self._commit()
