@@ -4,24 +4,27 @@ from __future__ import annotations
 
 REFERENCE_KEYS: frozenset[str] = frozenset(
     """
-    akka.fork-join-executor.parallelism-factor akka.fork-join-executor.parallelism-max
-    akka.fork-join-executor.parallelism-min akka.jvm-exit-on-fatal-error akka.log.lifecycle.events akka.lookup.timeout
-    akka.retry-gate-closed-for akka.ssl.enabled akka.startup-timeout akka.tcp.timeout akka.throughput
-    akka.transport.heartbeat.interval akka.transport.heartbeat.pause akka.transport.threshold
+    akka.client.timeout akka.fork-join-executor.parallelism-factor akka.fork-join-executor.parallelism-max
+    akka.fork-join-executor.parallelism-min akka.framesize akka.jvm-exit-on-fatal-error akka.log.lifecycle.events
+    akka.lookup.timeout akka.retry-gate-closed-for akka.ssl.enabled akka.startup-timeout akka.tcp.timeout
+    akka.throughput akka.transport.heartbeat.interval akka.transport.heartbeat.pause akka.transport.threshold
     application-result-store.storage-path blob.client.connect.timeout blob.client.socket.timeout blob.fetch.backlog
-    blob.service.ssl.enabled classloader.check-leaked-classloader classloader.fail-on-metaspace-oom-error
+    blob.offload.minsize blob.server.port blob.service.ssl.enabled blob.storage.directory
+    classloader.check-leaked-classloader classloader.fail-on-metaspace-oom-error
     classloader.parent-first-patterns.additional classloader.parent-first-patterns.default classloader.resolve-order
     cleanup-strategy.exponential-delay.attempts cleanup-strategy.exponential-delay.initial-backoff
     cleanup-strategy.exponential-delay.max-backoff cleanup-strategy.fixed-delay.attempts
-    cleanup-strategy.fixed-delay.delay cleanup-strategy.type cluster.evenly-spread-out-slots
-    cluster.fine-grained-resource-management.enabled cluster.intercept-user-system-exit cluster.io-pool.size
-    cluster.processes.halt-on-fatal-error cluster.thread-dump.stacktrace-max-depth cluster.uncaught-exception-handling
+    cleanup-strategy.fixed-delay.delay cleanup-strategy.type client.heartbeat.interval client.heartbeat.timeout
+    client.retry-period client.timeout cluster.evenly-spread-out-slots
+    cluster.fine-grained-resource-management.enabled cluster.id cluster.intercept-user-system-exit
+    cluster.io-pool.size cluster.processes.halt-on-fatal-error cluster.registration.error-delay
+    cluster.services.shutdown-timeout cluster.thread-dump.stacktrace-max-depth cluster.uncaught-exception-handling
     compiler.delimited-informat.max-line-samples compiler.delimited-informat.max-sample-len
     compiler.delimited-informat.min-line-samples completed-application-store.cache-size
     completed-application-store.type env.hadoop.conf.dir env.hbase.conf.dir env.java.default-opts.all
     env.java.default-opts.jobmanager env.java.default-opts.taskmanager env.java.home env.java.opts env.java.opts.all
     env.java.opts.client env.java.opts.historyserver env.java.opts.jobmanager env.java.opts.sql-gateway
-    env.java.opts.taskmanager env.log.opts env.ssh.opts env.stdout-err.redirect-to-file env.yarn.conf.dir
+    env.java.opts.taskmanager env.log.opts env.pid.dir env.ssh.opts env.stdout-err.redirect-to-file env.yarn.conf.dir
     execution.allow-client-job-configurations execution.async-state.buffer-size execution.async-state.buffer-timeout
     execution.async-state.in-flight-records-limit execution.batch-shuffle-mode execution.batch-state-backend.enabled
     execution.batch.adaptive.auto-parallelism.avg-data-volume-per-task
@@ -51,14 +54,14 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     execution.checkpointing.unaligned.forced execution.checkpointing.unaligned.interruptible-timers.enabled
     execution.checkpointing.unaligned.max-subtasks-per-channel-state-file execution.checkpointing.write-buffer-size
     execution.embedded-rpc-server.enabled execution.job-listeners execution.job-status-changed-listeners
-    execution.savepoint-restore-mode execution.savepoint.ignore-unclaimed-state execution.savepoint.path
-    execution.shutdown-on-application-finish execution.sorted-inputs.enabled execution.sorted-inputs.memory
-    execution.sorted-shuffle.enabled execution.state-recovery.claim-mode execution.state-recovery.from-local
-    execution.state-recovery.ignore-unclaimed-state execution.state-recovery.path
+    execution.program-config.enabled execution.savepoint-restore-mode execution.savepoint.ignore-unclaimed-state
+    execution.savepoint.path execution.shutdown-on-application-finish execution.sorted-inputs.enabled
+    execution.sorted-inputs.memory execution.sorted-shuffle.enabled execution.state-recovery.claim-mode
+    execution.state-recovery.from-local execution.state-recovery.ignore-unclaimed-state execution.state-recovery.path
     execution.submit-failed-job-on-application-error
     execution.terminate-application-on-any-job-terminated-exceptionally external-resources
-    fine-grained.shuffle-mode.all-blocking fs.allowed-fallback-filesystems high-availability
-    high-availability.cluster-id high-availability.jobmanager.port
+    fine-grained.shuffle-mode.all-blocking fs.allowed-fallback-filesystems fs.default-scheme fs.overwrite-files
+    heartbeat.rpc-failure-threshold high-availability high-availability.cluster-id high-availability.jobmanager.port
     high-availability.kubernetes.leader-election.lease-duration
     high-availability.kubernetes.leader-election.renew-deadline
     high-availability.kubernetes.leader-election.retry-period high-availability.storageDir high-availability.type
@@ -78,9 +81,9 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     historyserver.archive.retained-jobs historyserver.archive.retained-ttl historyserver.log.jobmanager.url-pattern
     historyserver.log.taskmanager.url-pattern historyserver.web.address historyserver.web.port
     historyserver.web.refresh-interval historyserver.web.ssl.enabled historyserver.web.tmpdir
-    io.manager.async.num-read-write-thread-pair jmx.server.port job-event.store.write-buffer.flush-interval
-    job-event.store.write-buffer.size job-result-store.delete-on-commit job-result-store.storage-path
-    jobmanager.adaptive-batch-scheduler.avg-data-volume-per-task
+    io.manager.async.num-read-write-thread-pair io.tmp.dirs jmx.server.port
+    job-event.store.write-buffer.flush-interval job-event.store.write-buffer.size job-result-store.delete-on-commit
+    job-result-store.storage-path jobmanager.adaptive-batch-scheduler.avg-data-volume-per-task
     jobmanager.adaptive-batch-scheduler.default-source-parallelism jobmanager.adaptive-batch-scheduler.max-parallelism
     jobmanager.adaptive-batch-scheduler.min-parallelism jobmanager.adaptive-batch-scheduler.speculative.enabled
     jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling
@@ -97,10 +100,11 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     jobmanager.heap.mb jobmanager.heap.size jobmanager.io-pool.size jobmanager.memory.enable-jvm-direct-memory-limit
     jobmanager.memory.flink.size jobmanager.memory.heap.size jobmanager.memory.jvm-metaspace.size
     jobmanager.memory.jvm-overhead.fraction jobmanager.memory.jvm-overhead.max jobmanager.memory.jvm-overhead.min
-    jobmanager.memory.off-heap.size jobmanager.partition.hybrid.partition-data-consume-constraint
-    jobmanager.partition.release-during-job-execution jobmanager.resource-id jobmanager.retrieve-taskmanager-hostname
-    jobmanager.scheduler jobmanager.scheduler.aggressive-slot-management jobmanager.tdd.offload.minsize
-    jobmanager.web.checkpoints.history jobmanager.web.history jobmanager.web.log.path jobmanager.web.tmpdir
+    jobmanager.memory.off-heap.size jobmanager.memory.process.size
+    jobmanager.partition.hybrid.partition-data-consume-constraint jobmanager.partition.release-during-job-execution
+    jobmanager.resource-id jobmanager.retrieve-taskmanager-hostname jobmanager.scheduler
+    jobmanager.scheduler.aggressive-slot-management jobmanager.tdd.offload.minsize jobmanager.web.checkpoints.history
+    jobmanager.web.history jobmanager.web.log.path jobmanager.web.submit.enable jobmanager.web.tmpdir
     jobstore.cache-size jobstore.type local.number-resourcemanager local.number-taskmanager metrics.fetcher.timeout
     metrics.fetcher.update-interval metrics.internal.query-service.port metrics.internal.query-service.thread-priority
     metrics.job.status.enable metrics.latency.granularity metrics.latency.history-size metrics.latency.interval
@@ -110,7 +114,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     minicluster.number-of-taskmanagers pekko.client-socket-worker-pool.pool-size-factor
     pekko.client-socket-worker-pool.pool-size-max pekko.client-socket-worker-pool.pool-size-min
     pekko.fork-join-executor.parallelism-factor pekko.fork-join-executor.parallelism-max
-    pekko.fork-join-executor.parallelism-min pekko.jvm-exit-on-fatal-error pekko.log.lifecycle.events
+    pekko.fork-join-executor.parallelism-min pekko.framesize pekko.jvm-exit-on-fatal-error pekko.log.lifecycle.events
     pekko.lookup.timeout pekko.remote-fork-join-executor.parallelism-factor
     pekko.remote-fork-join-executor.parallelism-max pekko.remote-fork-join-executor.parallelism-min
     pekko.retry-gate-closed-for pekko.server-socket-worker-pool.pool-size-factor
@@ -121,20 +125,23 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     pipeline.registered-kryo-types pipeline.registered-pojo-types pipeline.serialization-config
     pipeline.time-characteristic pipeline.watermark-alignment.allow-unaligned-source-splits
     pipeline.watermark-alignment.buffer-size process.jobmanager.working-dir process.taskmanager.working-dir
-    python.execution-mode python.fn-execution.arrow.batch.size python.fn-execution.buffer.memory.size
-    python.fn-execution.bundle.size python.fn-execution.bundle.time python.fn-execution.framework.memory.size
-    python.fn-execution.memory.managed python.fn-execution.streaming.enabled python.job-options
-    python.map-state.iterate-response-batch-size python.map-state.read-cache-size python.map-state.write-cache-size
-    python.metric.enabled python.operator-chaining.enabled python.profile.enabled python.state.cache-size
+    process.working-dir python.execution-mode python.fn-execution.arrow.batch.size
+    python.fn-execution.buffer.memory.size python.fn-execution.bundle.size python.fn-execution.bundle.time
+    python.fn-execution.framework.memory.size python.fn-execution.memory.managed python.fn-execution.streaming.enabled
+    python.job-options python.logging.default.level python.map-state.iterate-response-batch-size
+    python.map-state.read-cache-size python.map-state.write-cache-size python.metric.enabled
+    python.operator-chaining.enabled python.profile.enabled python.state.cache-size python.systemenv.enabled
     python.udf.runtime queryable-state.client.network-threads queryable-state.enable
     queryable-state.proxy.network-threads queryable-state.proxy.ports queryable-state.proxy.query-threads
     queryable-state.server.network-threads queryable-state.server.ports queryable-state.server.query-threads
     resourcemanager.job.timeout resourcemanager.rpc.port resourcemanager.standalone.start-up-time
-    rest.async.store-duration rest.cache.checkpoint-statistics.size rest.cache.checkpoint-statistics.timeout
-    rest.client.max-content-length rest.flamegraph.cleanup-interval rest.flamegraph.delay-between-samples
-    rest.flamegraph.enabled rest.flamegraph.num-samples rest.flamegraph.refresh-interval rest.flamegraph.stack-depth
-    rest.profiling.dir rest.profiling.duration-max rest.profiling.enabled rest.profiling.history-size
-    rest.server.numThreads rest.url-prefix restart-strategy.exponential-delay.attempts-before-reset-backoff
+    resourcemanager.start-worker.max-failure-rate resourcemanager.start-worker.retry-interval
+    resourcemanager.taskmanager-registration.timeout rest.async.store-duration rest.await-leader-timeout
+    rest.cache.checkpoint-statistics.size rest.cache.checkpoint-statistics.timeout rest.client.max-content-length
+    rest.flamegraph.cleanup-interval rest.flamegraph.delay-between-samples rest.flamegraph.enabled
+    rest.flamegraph.num-samples rest.flamegraph.refresh-interval rest.flamegraph.stack-depth rest.profiling.dir
+    rest.profiling.duration-max rest.profiling.enabled rest.profiling.history-size rest.server.numThreads
+    rest.url-prefix restart-strategy.exponential-delay.attempts-before-reset-backoff
     restart-strategy.exponential-delay.backoff-multiplier restart-strategy.exponential-delay.initial-backoff
     restart-strategy.exponential-delay.jitter-factor restart-strategy.exponential-delay.max-backoff
     restart-strategy.exponential-delay.reset-backoff-threshold restart-strategy.failure-rate.delay
@@ -157,19 +164,19 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     security.ssl.rest.enabled security.ssl.rest.key-password security.ssl.rest.keystore
     security.ssl.rest.keystore-password security.ssl.rest.keystore-type security.ssl.rest.truststore
     security.ssl.rest.truststore-password security.ssl.rest.truststore-type security.ssl.truststore
-    security.ssl.truststore-password security.ssl.verify-hostname slotmanager.max-total-resource.cpu
+    security.ssl.truststore-password security.ssl.verify-hostname slot.idle.timeout slotmanager.max-total-resource.cpu
     slotmanager.max-total-resource.memory slotmanager.memory.max slotmanager.min-total-resource.cpu
-    slotmanager.min-total-resource.memory slotmanager.requirement-check.delay slow-task-detector.check-interval
-    slow-task-detector.execution-time.baseline-lower-bound slow-task-detector.execution-time.baseline-multiplier
-    slow-task-detector.execution-time.baseline-ratio state.backend state.backend.async state.backend.changelog.enabled
-    state.backend.changelog.max-failures-allowed state.backend.changelog.periodic-materialize.enabled
-    state.backend.changelog.periodic-materialize.interval state.backend.changelog.storage
-    state.backend.fs.memory-threshold state.backend.incremental state.backend.latency-track.history-size
-    state.backend.latency-track.keyed-state-enabled state.backend.latency-track.sample-interval
-    state.backend.latency-track.state-name-as-variable state.backend.local-recovery state.backend.rocksdb.localdir
-    state.backend.rocksdb.memory.managed state.backend.rocksdb.memory.write-buffer-ratio
-    state.backend.rocksdb.timer-service.factory state.backend.type state.changelog.enabled
-    state.changelog.max-failures-allowed state.changelog.periodic-materialize.enabled
+    slotmanager.min-total-resource.memory slotmanager.redundant-taskmanager-num slotmanager.requirement-check.delay
+    slow-task-detector.check-interval slow-task-detector.execution-time.baseline-lower-bound
+    slow-task-detector.execution-time.baseline-multiplier slow-task-detector.execution-time.baseline-ratio
+    state.backend state.backend.async state.backend.changelog.enabled state.backend.changelog.max-failures-allowed
+    state.backend.changelog.periodic-materialize.enabled state.backend.changelog.periodic-materialize.interval
+    state.backend.changelog.storage state.backend.fs.memory-threshold state.backend.incremental
+    state.backend.latency-track.history-size state.backend.latency-track.keyed-state-enabled
+    state.backend.latency-track.sample-interval state.backend.latency-track.state-name-as-variable
+    state.backend.local-recovery state.backend.rocksdb.localdir state.backend.rocksdb.memory.managed
+    state.backend.rocksdb.memory.write-buffer-ratio state.backend.rocksdb.timer-service.factory state.backend.type
+    state.changelog.enabled state.changelog.max-failures-allowed state.changelog.periodic-materialize.enabled
     state.changelog.periodic-materialize.interval state.changelog.storage state.checkpoint-storage
     state.checkpoint.cleaner.parallel-mode state.checkpoints.create-subdir state.checkpoints.dir
     state.checkpoints.num-retained state.latency-track.history-size state.latency-track.keyed-state-enabled
@@ -177,7 +184,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     state.size-track.history-size state.size-track.keyed-state-enabled state.size-track.sample-interval
     state.size-track.state-name-as-variable state.storage.fs.memory-threshold state.storage.fs.write-buffer-size
     state.ttl.compaction.strategy table.exec.state.ttl task.cancellation.timers.timeout
-    task.checkpoint.alignment.max-size taskmanager.cluster.node-id taskmanager.collect-sink.port
+    task.checkpoint.alignment.max-size taskmanager.cluster.node-id taskmanager.collect-sink.port taskmanager.cpu.cores
     taskmanager.data.bind-port taskmanager.data.ssl.enabled taskmanager.debug.memory.log
     taskmanager.debug.memory.log-interval taskmanager.exit-on-fatal-akka-error taskmanager.heap.mb
     taskmanager.heap.size taskmanager.host.bind-policy taskmanager.initial-registration-pause
@@ -209,15 +216,15 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     taskmanager.network.request-backoff.max taskmanager.network.retries taskmanager.network.sort-shuffle.min-buffers
     taskmanager.network.sort-shuffle.min-parallelism taskmanager.network.tcp-connection.enable-reuse-across-jobs
     taskmanager.refused-registration-pause taskmanager.registration.initial-backoff
-    taskmanager.registration.max-backoff taskmanager.registration.refused-backoff taskmanager.runtime.fs-hash-shuffle
-    taskmanager.runtime.hashjoin-bloom-filters taskmanager.runtime.large-record-handler taskmanager.runtime.max-fan
-    taskmanager.runtime.sort-spilling-threshold taskmanager.system-out.log.cache-size
-    taskmanager.system-out.log.thread-name.enabled taskmanager.system-out.mode taskmanager.unresolved-host-fallback
-    user.artifacts.artifact-list user.artifacts.base-dir web.backpressure.cleanup-interval
-    web.backpressure.delay-between-samples web.backpressure.num-samples web.backpressure.refresh-interval
-    web.checkpoints.history web.error-log-limit web.history web.log.path web.rescale.enable web.ssl.enabled
-    web.timeout web.tmpdir web.upload.dir zookeeper.sasl.disable zookeeper.sasl.login-context-name
-    zookeeper.sasl.service-name
+    taskmanager.registration.max-backoff taskmanager.registration.refused-backoff taskmanager.rpc.port
+    taskmanager.runtime.fs-hash-shuffle taskmanager.runtime.hashjoin-bloom-filters
+    taskmanager.runtime.large-record-handler taskmanager.runtime.max-fan taskmanager.runtime.sort-spilling-threshold
+    taskmanager.slot.timeout taskmanager.system-out.log.cache-size taskmanager.system-out.log.thread-name.enabled
+    taskmanager.system-out.mode taskmanager.tmp.dirs taskmanager.unresolved-host-fallback user.artifacts.artifact-list
+    user.artifacts.base-dir web.backpressure.cleanup-interval web.backpressure.delay-between-samples
+    web.backpressure.num-samples web.backpressure.refresh-interval web.checkpoints.history web.error-log-limit
+    web.history web.log.path web.rescale.enable web.ssl.enabled web.submit.enable web.timeout web.tmpdir
+    web.upload.dir zookeeper.sasl.disable zookeeper.sasl.login-context-name zookeeper.sasl.service-name
     """.split()  # noqa: SIM905
 )
 

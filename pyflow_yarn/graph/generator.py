@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from pyflow_yarn.configuration.options import PIPELINE_VERTEX_NAME_INCLUDE_INDEX_PREFIX
 from pyflow_yarn.errors import UserError
 from pyflow_yarn.graph.chaining import Chain, chains
 from pyflow_yarn.graph.ids import operator_ids
@@ -51,7 +52,7 @@ def job_graph(
     crossing.sort(key=lambda edge: order[vertex_of[edge.target]])
     edges = [_edge(graph, edge, number, vertex_of, position_of[edge.source]) for number, edge in enumerate(crossing)]
     settings = dict(configuration or {})
-    if settings.get("pipeline.vertex-name-include-index-prefix", "false").lower() == "true":
+    if PIPELINE_VERTEX_NAME_INCLUDE_INDEX_PREFIX.read(settings):
         vertices = [
             msgspec.structs.replace(vertex, name=f"[vertex-{number}]{vertex.name}")
             for number, vertex in enumerate(vertices)

@@ -6,6 +6,7 @@ import json
 from html import escape
 from typing import Any
 
+from pyflow_yarn.configuration.options import PIPELINE_VERTEX_DESCRIPTION_MODE
 from pyflow_yarn.graph.job_graph import JobGraph, JobVertex
 from pyflow_yarn.graph.stream_graph import StreamGraph, StreamNode
 
@@ -34,7 +35,7 @@ def _stream_node(graph: StreamGraph, node: StreamNode) -> dict[str, Any]:
 
 def job_plan(graph: JobGraph) -> dict[str, Any]:
     """The plan that the REST interface shows: vertices, each with its chain as a tree."""
-    mode = graph.configuration.get("pipeline.vertex-description-mode", "TREE").upper()
+    mode = PIPELINE_VERTEX_DESCRIPTION_MODE.read(graph.configuration)
     return {
         "jid": graph.job_id,
         "name": graph.name,

@@ -51,12 +51,6 @@ EXECUTION_BUFFER_TIMEOUT_INTERVAL: ConfigOption[int] = ConfigOption(
     "Longest time a record waits in an output buffer; 0 flushes after each record.",
     ("execution.buffer-timeout",),
 )
-EXECUTION_PROGRAM_CONFIG_ENABLED: ConfigOption[bool] = ConfigOption(
-    "execution.program-config.enabled",
-    boolean(),
-    True,
-    "Whether the program may change the configuration.",
-)
 PARALLELISM_DEFAULT: ConfigOption[int] = ConfigOption(
     "parallelism.default",
     integer(-1, 32768),

@@ -42,9 +42,6 @@ SLOT_REQUEST_TIMEOUT: ConfigOption[int] = ConfigOption(
     "How long a job waits for slots before it fails.",
     ("slotmanager.request-timeout",),
 )
-SLOT_IDLE_TIMEOUT: ConfigOption[int] = ConfigOption(
-    "slot.idle.timeout", duration(), 50_000, "After which time a job gives unused slots back."
-)
 TASK_CANCELLATION_INTERVAL: ConfigOption[int] = ConfigOption(
     "task.cancellation.interval",
     duration(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyflow_yarn.configuration.config_option import ConfigOption, duration, integer, number, ports, size, text
+from pyflow_yarn.configuration.config_option import ConfigOption, duration, integer, text
 
 JOBMANAGER_RPC_ADDRESS: ConfigOption[str | None] = ConfigOption(
     "jobmanager.rpc.address", text(), None, "Host on which the JobManager of a standalone cluster is reached."
@@ -12,9 +12,6 @@ JOBMANAGER_RPC_PORT: ConfigOption[int] = ConfigOption(
 )
 JOBMANAGER_BIND_HOST: ConfigOption[str | None] = ConfigOption(
     "jobmanager.bind-host", text(), None, "Interface on which the JobManager listens."
-)
-JOBMANAGER_MEMORY_PROCESS_SIZE: ConfigOption[int | None] = ConfigOption(
-    "jobmanager.memory.process.size", size(), None, "Memory of the JobManager process."
 )
 COMPLETED_APPLICATION_STORE_EXPIRATION_TIME: ConfigOption[int] = ConfigOption(
     "completed-application-store.expiration-time",
@@ -30,18 +27,11 @@ COMPLETED_APPLICATION_STORE_MAX_CAPACITY: ConfigOption[int] = ConfigOption(
     "How many ended jobs the JobManager remembers.",
     ("jobstore.max-capacity",),
 )
-CLUSTER_ID: ConfigOption[str] = ConfigOption("cluster.id", text(), "0" * 32, "Id of the cluster in archives.")
-CLUSTER_SERVICES_SHUTDOWN_TIMEOUT: ConfigOption[int] = ConfigOption(
-    "cluster.services.shutdown-timeout", duration(), 30_000, "How long services may take to stop."
-)
 CLUSTER_REGISTRATION_INITIAL_TIMEOUT: ConfigOption[int] = ConfigOption(
     "cluster.registration.initial-timeout", duration(), 100, "First time-out of a registration; it doubles each time."
 )
 CLUSTER_REGISTRATION_MAX_TIMEOUT: ConfigOption[int] = ConfigOption(
     "cluster.registration.max-timeout", duration(), 30_000, "Longest time-out of a registration."
-)
-CLUSTER_REGISTRATION_ERROR_DELAY: ConfigOption[int] = ConfigOption(
-    "cluster.registration.error-delay", duration(), 10_000, "Pause after a registration that failed."
 )
 CLUSTER_REGISTRATION_REFUSED_REGISTRATION_DELAY: ConfigOption[int] = ConfigOption(
     "cluster.registration.refused-registration-delay", duration(), 30_000, "Pause after a registration was refused."
@@ -53,26 +43,11 @@ RESOURCEMANAGER_TASKMANAGER_TIMEOUT: ConfigOption[int] = ConfigOption(
     "After which time an idle TaskManager is released.",
     ("slotmanager.taskmanager-timeout",),
 )
-RESOURCEMANAGER_TASKMANAGER_REGISTRATION_TIMEOUT: ConfigOption[int] = ConfigOption(
-    "resourcemanager.taskmanager-registration.timeout",
-    duration(),
-    300_000,
-    "Within which time a started TaskManager must register.",
-)
 RESOURCEMANAGER_PREVIOUS_WORKER_RECOVERY_TIMEOUT: ConfigOption[int] = ConfigOption(
     "resourcemanager.previous-worker.recovery.timeout",
     duration(),
     0,
     "How long a restarted JobManager waits for TaskManagers of its predecessor before it starts new ones.",
-)
-RESOURCEMANAGER_START_WORKER_MAX_FAILURE_RATE: ConfigOption[float] = ConfigOption(
-    "resourcemanager.start-worker.max-failure-rate",
-    number(0),
-    10.0,
-    "Failed starts of TaskManagers per minute after which new starts wait.",
-)
-RESOURCEMANAGER_START_WORKER_RETRY_INTERVAL: ConfigOption[int] = ConfigOption(
-    "resourcemanager.start-worker.retry-interval", duration(), 3_000, "How long they wait then."
 )
 SLOTMANAGER_NUMBER_OF_SLOTS_MAX: ConfigOption[int] = ConfigOption(
     "slotmanager.number-of-slots.max", integer(1, 2**31 - 1), 2**31 - 1, "Largest number of slots of the cluster."
@@ -80,32 +55,14 @@ SLOTMANAGER_NUMBER_OF_SLOTS_MAX: ConfigOption[int] = ConfigOption(
 SLOTMANAGER_NUMBER_OF_SLOTS_MIN: ConfigOption[int] = ConfigOption(
     "slotmanager.number-of-slots.min", integer(0, 2**31 - 1), 0, "Number of slots that are kept even when idle."
 )
-SLOTMANAGER_REDUNDANT_TASKMANAGER_NUM: ConfigOption[int] = ConfigOption(
-    "slotmanager.redundant-taskmanager-num", integer(0, 2**31 - 1), 0, "Number of spare TaskManagers."
-)
 HEARTBEAT_INTERVAL: ConfigOption[int] = ConfigOption(
     "heartbeat.interval", duration(1), 10_000, "Period of heartbeats between JobManager and TaskManagers."
 )
 HEARTBEAT_TIMEOUT: ConfigOption[int] = ConfigOption(
     "heartbeat.timeout", duration(1), 50_000, "After which silence the other side is taken for dead."
 )
-HEARTBEAT_RPC_FAILURE_THRESHOLD: ConfigOption[int] = ConfigOption(
-    "heartbeat.rpc-failure-threshold",
-    integer(-1, 2**31 - 1),
-    2,
-    "Number of undeliverable heartbeats in a row after which the other side is taken for dead; -1 turns it off.",
-)
 PEKKO_ASK_TIMEOUT: ConfigOption[int] = ConfigOption(
     "pekko.ask.timeout", duration(1), 10_000, "Deadline of an RPC call.", ("akka.ask.timeout",)
-)
-PEKKO_FRAMESIZE: ConfigOption[int] = ConfigOption(
-    "pekko.framesize", size(1024), 10 * 1024**2, "Largest RPC message.", ("akka.framesize",)
-)
-BLOB_SERVER_PORT: ConfigOption[str] = ConfigOption(
-    "blob.server.port", ports(), "0", "Port of the BlobServer; 0 takes any free one."
-)
-BLOB_STORAGE_DIRECTORY: ConfigOption[str | None] = ConfigOption(
-    "blob.storage.directory", text(), None, "Directory of blobs; unset: inside the cluster's working directory."
 )
 BLOB_FETCH_RETRIES: ConfigOption[int] = ConfigOption(
     "blob.fetch.retries", integer(0), 5, "How often a failed fetch of a blob is repeated."
@@ -115,7 +72,4 @@ BLOB_FETCH_NUM_CONCURRENT: ConfigOption[int] = ConfigOption(
 )
 BLOB_SERVICE_CLEANUP_INTERVAL: ConfigOption[int] = ConfigOption(
     "blob.service.cleanup.interval", integer(1), 3600, "Seconds after which unused blobs leave a TaskManager's cache."
-)
-BLOB_OFFLOAD_MINSIZE: ConfigOption[int] = ConfigOption(
-    "blob.offload.minsize", integer(0), 1024**2, "RPC payloads of more bytes than this travel as blobs."
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyflow_yarn.configuration.config_option import ConfigOption, boolean, choice, integer, text
+from pyflow_yarn.configuration.config_option import ConfigOption, choice, integer, text
 
 PYTHON_CLIENT_EXECUTABLE: ConfigOption[str | None] = ConfigOption(
     "python.client.executable",
@@ -28,21 +28,6 @@ PYTHON_REQUIREMENTS: ConfigOption[str | None] = ConfigOption(
 PYTHON_PYTHONPATH: ConfigOption[str | None] = ConfigOption(
     "python.pythonpath", text(), None, "Directories put in front of the path of workers, separated by `:`."
 )
-PYTHON_SYSTEMENV_ENABLED: ConfigOption[bool] = ConfigOption(
-    "python.systemenv.enabled", boolean(), True, "Whether workers get the environment variables of their TaskManager."
-)
-PYTHON_LOGGING_DEFAULT_LEVEL: ConfigOption[str] = ConfigOption(
-    "python.logging.default.level",
-    choice("DEBUG", "INFO", "WARNING", "ERROR", aliases={"warn": "WARNING"}),
-    "INFO",
-    "Level of the root logger in workers.",
-)
-FS_DEFAULT_SCHEME: ConfigOption[str | None] = ConfigOption(
-    "fs.default-scheme", text(), None, "File system of paths without a scheme; unset: local files."
-)
-FS_OVERWRITE_FILES: ConfigOption[bool] = ConfigOption(
-    "fs.overwrite-files", boolean(), False, "Whether sinks may overwrite files."
-)
 ENV_LOG_DIR: ConfigOption[str | None] = ConfigOption(
     "env.log.dir", text(), None, "Directory of log files; unset: inside the cluster's working directory."
 )
@@ -55,4 +40,3 @@ ENV_LOG_LEVEL: ConfigOption[str] = ConfigOption(
     "INFO",
     "Level of the root logger of cluster processes.",
 )
-ENV_PID_DIR: ConfigOption[str] = ConfigOption("env.pid.dir", text(), "/tmp", "Directory of pid files.")

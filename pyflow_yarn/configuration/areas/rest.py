@@ -38,30 +38,8 @@ REST_RETRY_MAX_ATTEMPTS: ConfigOption[int] = ConfigOption(
     "rest.retry.max-attempts", integer(0), 20, "How often a client repeats a request that could not be answered."
 )
 REST_RETRY_DELAY: ConfigOption[int] = ConfigOption("rest.retry.delay", duration(), 3_000, "Pause before it does.")
-REST_AWAIT_LEADER_TIMEOUT: ConfigOption[int] = ConfigOption(
-    "rest.await-leader-timeout", duration(), 30_000, "How long a client waits for the address of a leading JobManager."
-)
 REST_SERVER_MAX_CONTENT_LENGTH: ConfigOption[int] = ConfigOption(
     "rest.server.max-content-length", integer(1024), 104_857_600, "Largest body of a request in bytes."
-)
-CLIENT_TIMEOUT: ConfigOption[int] = ConfigOption(
-    "client.timeout", duration(1), 60_000, "Deadline of operations of the command line.", ("akka.client.timeout",)
-)
-CLIENT_RETRY_PERIOD: ConfigOption[int] = ConfigOption(
-    "client.retry-period", duration(1), 2_000, "Period in which a client polls."
-)
-CLIENT_HEARTBEAT_INTERVAL: ConfigOption[int] = ConfigOption(
-    "client.heartbeat.interval", duration(1), 30_000, "Period in which an attached client tells that it lives."
-)
-CLIENT_HEARTBEAT_TIMEOUT: ConfigOption[int] = ConfigOption(
-    "client.heartbeat.timeout", duration(1), 180_000, "After which silence of the client its job is cancelled."
-)
-WEB_SUBMIT_ENABLE: ConfigOption[bool] = ConfigOption(
-    "web.submit.enable",
-    boolean(),
-    True,
-    "Whether jobs may be submitted through the web interface.",
-    ("jobmanager.web.submit.enable",),
 )
 WEB_CANCEL_ENABLE: ConfigOption[bool] = ConfigOption(
     "web.cancel.enable", boolean(), True, "Whether jobs may be cancelled through the web interface."

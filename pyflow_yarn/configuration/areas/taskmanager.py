@@ -8,7 +8,6 @@ from pyflow_yarn.configuration.config_option import (
     duration,
     integer,
     number,
-    ports,
     size,
     text,
 )
@@ -31,17 +30,11 @@ TASKMANAGER_HOST: ConfigOption[str | None] = ConfigOption(
 TASKMANAGER_BIND_HOST: ConfigOption[str | None] = ConfigOption(
     "taskmanager.bind-host", text(), None, "Interface on which a TaskManager listens."
 )
-TASKMANAGER_RPC_PORT: ConfigOption[str] = ConfigOption(
-    "taskmanager.rpc.port", ports(), "0", "Port of a TaskManager; 0 takes any free one."
-)
 TASKMANAGER_DATA_PORT: ConfigOption[int] = ConfigOption(
     "taskmanager.data.port", integer(0, 65535), 0, "Port for data between workers; 0 takes any free one."
 )
 TASKMANAGER_RESOURCE_ID: ConfigOption[str | None] = ConfigOption(
     "taskmanager.resource-id", text(), None, "Id of the TaskManager; unset: a generated one."
-)
-TASKMANAGER_CPU_CORES: ConfigOption[float | None] = ConfigOption(
-    "taskmanager.cpu.cores", number(0), None, "Cores that the TaskManager declares; unset: its number of slots."
 )
 TASKMANAGER_REGISTRATION_TIMEOUT: ConfigOption[int] = ConfigOption(
     "taskmanager.registration.timeout",
@@ -49,9 +42,6 @@ TASKMANAGER_REGISTRATION_TIMEOUT: ConfigOption[int] = ConfigOption(
     300_000,
     "After which time without a JobManager the TaskManager gives up and ends.",
     ("taskmanager.maxRegistrationDuration",),
-)
-TASKMANAGER_SLOT_TIMEOUT: ConfigOption[int] = ConfigOption(
-    "taskmanager.slot.timeout", duration(), 10_000, "After which time an allocated but unused slot is freed."
 )
 TASKMANAGER_LOAD_BALANCE_MODE: ConfigOption[str] = ConfigOption(
     "taskmanager.load-balance.mode",
@@ -120,16 +110,6 @@ TASKMANAGER_MEMORY_JVM_OVERHEAD_MIN: ConfigOption[int] = ConfigOption(
 )
 TASKMANAGER_MEMORY_JVM_OVERHEAD_MAX: ConfigOption[int] = ConfigOption(
     "taskmanager.memory.jvm-overhead.max", size(), 1024 * _MB, "Most of it."
-)
-IO_TMP_DIRS: ConfigOption[str] = ConfigOption(
-    "io.tmp.dirs",
-    text(),
-    "/tmp",
-    "Directories for temporary files, separated by `,` or `:`.",
-    ("taskmanager.tmp.dirs",),
-)
-PROCESS_WORKING_DIR: ConfigOption[str | None] = ConfigOption(
-    "process.working-dir", text(), None, "Directory under which processes keep their working directories."
 )
 TASKMANAGER_NETWORK_TRANSPORT: ConfigOption[str] = ConfigOption(
     "taskmanager.network.transport",

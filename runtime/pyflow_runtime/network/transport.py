@@ -73,7 +73,7 @@ def listen(settings: WorkerSettings, port: int) -> tuple[dict[Transport, socket.
         if settings.transport == Transport.UNIX and not fits:
             raise ConfigurationError(
                 f"taskmanager.network.transport is unix, but the socket path {path} is longer than {UNIX_PATH_LIMIT}"
-                " bytes: set a shorter io.tmp.dirs, or the transport auto."
+                " bytes: set TMPDIR to a shorter one, or the transport auto."
             )
         if settings.transport == Transport.UNIX or (settings.transport == "auto" and fits):
             sockets[Transport.UNIX] = _listen_unix(path)

@@ -66,7 +66,7 @@ class Layout:
         if len(os.fsencode(self.directory)) + _LONGEST_SUFFIX > UNIX_PATH_LIMIT:
             raise ConfigurationError(
                 f"The path of the cluster's directory {self.directory} is too long for Unix sockets"
-                f" ({UNIX_PATH_LIMIT - _LONGEST_SUFFIX} bytes at most): set TMPDIR or io.tmp.dirs to a shorter one."
+                f" ({UNIX_PATH_LIMIT - _LONGEST_SUFFIX} bytes at most): set TMPDIR to a shorter one."
             )
 
 

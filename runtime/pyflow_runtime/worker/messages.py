@@ -19,7 +19,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``directory``: private directory (0700, short path) of this worker; ``control_path``: the supervisor's Unix
     socket; ``transport``: auto, unix, tcp or tls; ``secret``: of the cluster, for data connections by TCP;
-    ``managed_memory``, ``network_memory``: bytes of this slot; ``memory_limit``: bytes above which the process fails its
+    ``managed_memory``, ``network_memory``: bytes of this slot; ``credits``: batches a channel may have under way; ``memory_limit``: bytes above which the process fails its
     task (0: no limit); ``site_directories``: put on ``sys.path``.
     """
 
@@ -37,6 +37,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     managed_memory: int = 0
     network_memory: int = 0
     memory_limit: int = 0
+    credits: int = 2
 
 
 class WorkerEnvironment(msgspec.Struct, frozen=True, kw_only=True):

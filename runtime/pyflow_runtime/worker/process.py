@@ -82,7 +82,9 @@ class Worker:
         self._settings = settings
         self._control = control
         self._mailbox = Mailbox()
-        self._exchange = Exchange(settings, self._mailbox.selector, network_memory=settings.network_memory)
+        self._exchange = Exchange(
+            settings, self._mailbox.selector, network_memory=settings.network_memory, credits=settings.credits
+        )
         self._mailbox.foreign = self._exchange.on_ready
         self._garbage = GarbageCollector()
         self._services: TaskServices | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,9 +66,9 @@ def test_an_old_key_is_read_and_the_present_one_wins() -> None:
             " allowed is a whole number from 1024 to 8192.",
         ),
         (
-            "web.submit.enable",
+            "web.cancel.enable",
             "yes",
-            "'yes' is not a valid value of web.submit.enable: allowed is true or false.",
+            "'yes' is not a valid value of web.cancel.enable: allowed is true or false.",
         ),
     ],
 )
@@ -121,3 +122,17 @@ def test_importing_the_options_brings_no_yaml() -> None:
     code = "import sys; from pyflow_yarn.configuration import options; print('yaml' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", [name for name, _ in ALL])
+def test_every_option_is_read_somewhere(name: str, sources: str) -> None:
+    assert re.search(rf"\b{name}\b", sources), (
+        f"{name} is documented but has no effect: list its key in reference_keys.py"
+    )
+
+
+@pytest.fixture(scope="module")
+def sources() -> str:
+    root = Path(__file__).resolve().parents[3]
+    files = [file for folder in ("pyflow_yarn", "runtime") for file in (root / folder).rglob("*.py")]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files if file.parent.name != "areas")

@@ -310,7 +310,7 @@ def test_a_unix_path_that_is_too_long_gives_way_to_tcp(workers: Workers, tmp_pat
     channel.send(Batch([1]))
     assert workers.collect(gate(a), 1) == [Batch([1])]
     assert transports_of(a) == ["tcp"]
-    with pytest.raises(ConfigurationError, match=r"longer than 107 bytes.*io.tmp.dirs"):
+    with pytest.raises(ConfigurationError, match=r"longer than 107 bytes.*TMPDIR"):
         workers.add("c", "unix", directory=str(deep))
 
 

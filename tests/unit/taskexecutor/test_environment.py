@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pyflow_runtime.taskexecutor.messages import JobEnvironment
@@ -55,6 +56,14 @@ def environment(artifacts: list[Artifact], python: str = "") -> JobEnvironment:
         configuration={},
         job_parameters={},
     )
+
+
+@pytest.mark.parametrize("shipped", [False, True])
+def test_directories_of_the_machine_come_behind_what_was_shipped(tmp_path: Path, blobs: Blobs, shipped: bool) -> None:
+    artifacts = [blobs.add(ArtifactKind.PYTHON_FILE, "a.py", b"x = 1")] if shipped else []
+    job = msgspec.structs.replace(environment(artifacts), configuration={"python.pythonpath": "/opt/one::/opt/two"})
+    path = prepare(job, tmp_path / "job", blobs).worker.python_path
+    assert path[-2:] == ["/opt/one", "/opt/two"] and len(path) == 2 + len(artifacts)
 
 
 def prepare(job: JobEnvironment, directory: Path, blobs: Blobs) -> PreparedEnvironment:

@@ -19,6 +19,7 @@ import msgspec
 from pyflow_runtime.taskexecutor.messages import JobEnvironment
 from pyflow_runtime.taskexecutor.shell.unpacking import unpack
 from pyflow_runtime.worker.messages import WorkerEnvironment
+from pyflow_yarn.configuration.options import PYTHON_PYTHONPATH
 from pyflow_yarn.errors import ExternalError, UserError
 from pyflow_yarn.graph.job_graph import Artifact, ArtifactKind
 
@@ -39,13 +40,19 @@ async def prepare_environment(job: JobEnvironment, directory: Path, fetch: Fetch
     if not job.artifacts:
         work = directory / "work"
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return PreparedEnvironment(worker=WorkerEnvironment(job=job, working_directory=str(work)))
+        worker = WorkerEnvironment(job=job, python_path=_configured_path(job), working_directory=str(work))
+        return PreparedEnvironment(worker=worker)
     try:
         return await asyncio.to_thread(_lay_out, job, directory, blobs)
     except OSError as error:
         raise ExternalError(
             f"The files of job '{job.job_name}' cannot be put into {directory}: {error.strerror or error}."
         ) from error
+
+
+def _configured_path(job: JobEnvironment) -> list[str]:
+    """Directories that are on the workers' machines already."""
+    return [entry for entry in (PYTHON_PYTHONPATH.read(job.configuration) or "").split(os.pathsep) if entry]
 
 
 def _lay_out(job: JobEnvironment, directory: Path, blobs: list[Path]) -> PreparedEnvironment:
@@ -71,6 +78,7 @@ def _lay_out(job: JobEnvironment, directory: Path, blobs: list[Path]) -> Prepare
                 packages = _place(directory / f"packages.{index}", artifact, blob)
             case ArtifactKind.REQUIREMENTS:
                 requirements = _place(directory / f"requirements.{index}", artifact, blob)
+    python_path += _configured_path(job)
     worker = WorkerEnvironment(
         job=job, python_path=python_path, working_directory=str(work), cached_files=cached_files, sources=sources
     )

@@ -352,6 +352,7 @@ class TaskManagerProcess:
             managed_memory=effect.managed_memory,
             network_memory=effect.network_memory,
             memory_limit=settings.memory_limit,
+            credits=options.TASKMANAGER_NETWORK_CREDITS_PER_CHANNEL.read(settings.configuration),
         )
 
     def _worker_ended(self, worker_id: str, slot: int, worker: _Worker, status: int) -> None:
