@@ -19,8 +19,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``directory``: private directory (0700, short path) of this worker; ``control_path``: the supervisor's Unix
     socket; ``transport``: auto, unix, tcp or tls; ``secret``: of the cluster, for data connections by TCP;
-    ``managed_memory``, ``network_memory``: bytes of this slot; ``credits``: batches a channel may have under way; ``memory_limit``: bytes above which the process fails its
-    task (0: no limit); ``site_directories``: put on ``sys.path``.
+    ``managed_memory``, ``network_memory``: bytes of this slot; ``memory_limit``: bytes above which the process fails its
+    task (0: no limit); ``credits``: batches that a channel may have under way; ``site_directories``: put on
+    ``sys.path``.
     """
 
     worker_id: str
