@@ -155,6 +155,8 @@ class Connection:
             rest = bytes(self._greeting)
             self._greeting.clear()
             self.link.feed(rest)
+        if self.phase is Phase.OPEN:
+            self._read()
 
     def _greeted(self, frame: rpc_frames.Frame) -> None:
         if self._client is not None:
@@ -234,14 +236,10 @@ class Connection:
     def _read(self) -> None:
         """Read a bounded amount, straight into a large frame's own memory where one is arriving."""
         scratch, reader, link = self.exchange.scratch, self.link.reader, self.link
-        reads = 0
-        while self.phase is Phase.OPEN:
+        for _ in range(_READS_AT_ONCE):
             sock = self._socket
             assert sock is not None
-            # What TLS has decrypted already, no selector will announce.
-            if reads >= _READS_AT_ONCE and not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
-                return
-            reads += 1
+            # Each read has room for a whole TLS record: nothing stays decrypted where no selector would announce it.
             target = reader.target()
             try:
                 size = sock.recv_into(scratch if target is None else target)
@@ -258,6 +256,8 @@ class Connection:
                 return
             for frame in reader.feed(scratch[:size]) if target is None else reader.advance(size):
                 link.receive(frame)
+            if self.phase is not Phase.OPEN:
+                return
             if size < room and self.transport is not Transport.TLS:
                 return
 

@@ -226,12 +226,14 @@ class FrameReader:
             self._body.extend(bytes(wanted - len(self._body)))
 
     def target(self) -> memoryview | None:
-        """Where the next bytes of a large payload belong, to be released before ``advance``; None: ``feed`` them."""
+        """Where the next bytes of a large payload belong, to be released before ``advance``; None: ``feed`` them.
+
+        There is room for 64 KiB at least, which is more than a TLS record.
+        """
         missing = self._length - self._filled
         if self._body is None or missing < _DIRECT_SIZE:
             return None
-        if self._filled == len(self._body):
-            self._reserve(min(missing, len(self._body)))
+        self._reserve(_DIRECT_SIZE)
         return memoryview(self._body)[self._filled :]
 
     def advance(self, received: int) -> list[Frame]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import random
+import selectors
 import signal
 import socket
 import subprocess
@@ -606,6 +607,18 @@ def test_when_no_descriptor_is_left_connections_wait(workers: Workers, monkeypat
     monkeypatch.setattr(listener, "socket", real)
     channel.send(Batch([1]))
     assert workers.collect(gate(b), 1) == [Batch([1])]
+
+
+def test_an_event_for_a_connection_that_another_event_has_closed_is_ignored(workers: Workers) -> None:
+    a, b = workers.add("a", "unix"), workers.add("b", "unix")
+    (channel,) = output(a, [b.address])
+    channel.send(Batch([1]))
+    workers.collect(gate(b), 1)
+    (connection,) = a._connections
+    (key,) = [key for key in workers.selector.get_map().values() if key.data is connection]
+    connection.close("for the test")
+    a.on_ready(key, selectors.EVENT_READ | selectors.EVENT_WRITE)
+    assert isinstance(channel.failure, ChannelBroken)
 
 
 # ---- any order of events ----

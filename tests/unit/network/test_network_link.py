@@ -203,6 +203,9 @@ class Interleavings(RuleBasedStateMachine):
             assert output.records == sum(len(element) for element in sent if isinstance(element, Batch))
             assert output.queued_bytes == 0
             assert not there.gates[number].buffered
+            there.gates[number].close()
+        assert [side.memory._reserved for side in self.sides] == [0, 0]
+        assert [side.memory.outgoing for side in self.sides] == [0, 0]
 
 
 def records(elements: list[Element]) -> list[Any]:
@@ -261,6 +264,17 @@ def test_control_elements_do_not_wait_for_credit_but_for_the_data_before_them() 
     output.send(Barrier(2, 1))
     pump(a, b)
     assert polled(gate) == [Barrier(2, 1)]
+
+
+def test_control_elements_need_neither_credit_nor_a_deployed_consumer() -> None:
+    a, b = joined()
+    output = a.open(0)
+    output.send(Watermark(1))
+    output.send(Barrier(1, 1))
+    output.send(EndOfInput())
+    pump(a, b)
+    assert (output.credit, output.drained) == (0, True)
+    assert polled(b.deploy(0)) == [Watermark(1), Barrier(1, 1), EndOfInput()]
 
 
 def test_backpressure_is_measured() -> None:
