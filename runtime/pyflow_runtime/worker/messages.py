@@ -1,4 +1,4 @@
-"""Messages between a TaskManager's supervisor and its slot workers and zygotes (Unix sockets, frames of ``rpc.frames``)."""
+"""Messages between a TaskManager's supervisor and its slot workers and zygotes: frames over Unix sockets."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``directory``: private directory (0700, short path) of this worker; ``control_path``: the supervisor's Unix
     socket; ``transport``: auto, unix, tcp or tls; ``secret``: of the cluster, for data connections by TCP;
-    ``managed_memory``, ``network_memory``: bytes of this slot; ``memory_limit``: bytes above which the process fails its
-    task (0: no limit); ``credits``: batches that a channel may have under way; ``site_directories``: put on
-    ``sys.path``.
+    ``managed_memory``, ``network_memory``: bytes of this slot; ``memory_limit``: bytes above which the process fails
+    its task (0: no limit); ``credits``: batches that a channel may have under way.
     """
 
     worker_id: str
@@ -45,7 +44,8 @@ class WorkerEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     """A job's environment as it stands on this machine: ``job`` plus where its artifacts were put.
 
     ``python_path``: directories and zip files for the front of ``sys.path``; ``working_directory``: where archives are
-    unpacked; ``cached_files``: registered name to local path; ``sources``: path of the msgpack map of program sources, or "".
+    unpacked; ``cached_files``: registered name to local path; ``sources``: path of the msgpack map of program sources,
+    or "".
     """
 
     job: JobEnvironment
