@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,8 @@ def _run_program(program: Program, executor: ClusterExecutor) -> int:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        if isinstance(error, BrokenPipeError) and _output_is_closed():
+            raise
         show_error_block(error)
         return EXIT_PROGRAM_FAILED
     sys.stdout.flush()
@@ -98,6 +101,13 @@ def _run_program(program: Program, executor: ClusterExecutor) -> int:
         show_error_block(error)
         return EXIT_PROGRAM_FAILED
     return EXIT_OK
+
+
+def _output_is_closed() -> bool:
+    """Whether nobody reads our output any more (``flink run job.py | head -1``)."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _exit_code(exit: SystemExit) -> int:

@@ -33,7 +33,7 @@ class ProgressLine:
             text = describe_progress(self._rest.get(self._path))
         except PyflowError:
             return PERIOD
-        width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+        width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
         # The cursor goes back to the start, so that whatever is printed next overwrites the line.
         sys.stderr.write(f"\r\x1b[K{f'{self._name}: {text}'[:width]}\r")
         sys.stderr.flush()
@@ -58,7 +58,7 @@ def progress_line(rest: RestClient, job_id: str, name: str, prints: bool) -> Pro
 
 
 def describe_progress(job: dict[str, Any]) -> str:
-    """State, tasks that run, and records sent so far, from the answer of ``GET /jobs/:id``."""
+    """State, tasks that run, and records sent between tasks so far, from the answer of ``GET /jobs/:id``."""
     vertices = job.get("vertices", [])
     total = sum(vertex.get("parallelism", 0) for vertex in vertices)
     states: dict[str, int] = {}
@@ -67,4 +67,5 @@ def describe_progress(job: dict[str, Any]) -> str:
             states[state] = states.get(state, 0) + count
     records = max((vertex.get("metrics", {}).get("write-records", 0) for vertex in vertices), default=0)
     running, finished = states.get("RUNNING", 0), states.get("FINISHED", 0)
-    return f"{job.get('state', '?')}, {running} of {total} tasks running, {finished} finished, {records:,} records"
+    text = f"{job.get('state', '?')}, {running} of {total} tasks running, {finished} finished"
+    return f"{text}, {records:,} records" if records else text

@@ -91,6 +91,19 @@ class LocalCluster:
         finally:
             os.close(read_parent)
             os.close(write_ready)
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """A process that the program forks does not own the cluster, nor does it keep the cluster alive."""
+        self._close_descriptors()
+        self._process = None
+        self.directory = ""
+
+    def _close_descriptors(self) -> None:
+        for descriptor in (self._parent_fd, self._ready_fd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._parent_fd = self._ready_fd = -1
 
     def _write(self, name: str, content: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -162,10 +175,7 @@ class LocalCluster:
     def stop(self) -> None:
         """End every process and remove the directory."""
         process, self._process = self._process, None
-        for descriptor in (self._parent_fd, self._ready_fd):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._parent_fd = self._ready_fd = -1
+        self._close_descriptors()
         try:
             if process is not None:
                 process.wait(STOP_TIMEOUT)

@@ -107,7 +107,7 @@ def test_a_cluster_that_dies_is_noticed(supervisor: Callable[[str], str]) -> Non
 
 def test_no_interpreter_or_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = LocalCluster({}, str(tmp_path / "nowhere"))
-    with pytest.raises(ClusterError, match="cannot be started with .*/nowhere: No such file or directory"):
+    with pytest.raises(ClusterError, match=r"cannot be started with .*/nowhere: No such file or directory"):
         cluster.start()
     assert not os.path.exists(cluster.directory)
     monkeypatch.setattr("pyflow_yarn.deployment.layout.base_directory", lambda: "/proc/nowhere")

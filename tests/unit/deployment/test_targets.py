@@ -21,12 +21,12 @@ def test_available_targets() -> None:
 
 @pytest.mark.parametrize("name", ["yarn-session", "yarn-application", "yarn-per-job", "kubernetes-session"])
 def test_targets_that_come_later(name: str) -> None:
-    with pytest.raises(NotYetSupportedError, match=f'The target "{name}" is not available yet: .* "local" and "remote"'):
+    with pytest.raises(NotYetSupportedError, match=rf'^The target "{name}" is not available yet: .* "local" and "rem'):
         chosen_target({"execution.target": name})
 
 
 def test_a_wrong_name_lists_the_right_ones() -> None:
-    with pytest.raises(ConfigurationError, match='"yarn" is not a valid target. Valid are "local", "remote", '):
+    with pytest.raises(ConfigurationError, match=r'^"yarn" is not a valid target\. Valid are "local", "remote", '):
         chosen_target({"execution.target": "yarn"})
 
 
