@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -19,11 +20,15 @@ from pyflow_runtime.rest.parameters import shown
 from pyflow_runtime.rest.routes import ENDPOINTS, HEALTH, Handler
 from pyflow_yarn.configuration.options import REST_SERVER_MAX_CONTENT_LENGTH, WEB_ACCESS_CONTROL_ALLOW_ORIGIN
 
+logger = logging.getLogger(__name__)
+
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
 def create_application(gateway: JobManagerGateway, token: str | None) -> Starlette:
     """The ASGI application over a JobManager. Without a ``token`` it serves everybody who reaches it."""
+    if token is None:
+        logger.warning("security.rest.auth is none: whoever reaches the REST port can run programs as this user")
     routes = [
         Route(endpoint.path, _endpoint(endpoint.handler, gateway), methods=[endpoint.method]) for endpoint in ENDPOINTS
     ]

@@ -64,8 +64,11 @@ def test_the_token_is_enough_in_any_spelling_of_bearer(client: Client) -> None:
     assert client.call("GET", "/overview", headers={"authorization": f"bearer  {TOKEN} "}, token=None).status == 200
 
 
-def test_without_authentication_pages_of_other_origins_change_nothing(gateway: FakeGateway) -> None:
+def test_without_authentication_pages_of_other_origins_change_nothing(
+    gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
     client = Client(gateway, token=None)
+    assert "security.rest.auth is none" in caplog.text
     assert client.call("GET", "/overview", token=None).status == 200
     foreign = {"host": "localhost:8081", "origin": "http://evil.example"}
     assert client.call("DELETE", "/cluster", headers=foreign, token=None).status == 403
