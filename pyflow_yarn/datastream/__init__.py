@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pyflow_yarn.datastream.checkpointing_mode import CheckpointingMode
 from pyflow_yarn.datastream.data_stream import CloseableIterator, DataStream, DataStreamSink, KeyedStream
 from pyflow_yarn.datastream.execution_mode import RuntimeExecutionMode
@@ -40,8 +42,26 @@ from pyflow_yarn.datastream.stream_execution_environment import StreamExecutionE
 from pyflow_yarn.datastream.time_domain import TimeDomain
 from pyflow_yarn.datastream.timerservice import TimerService
 
+if TYPE_CHECKING:
+    from pyflow_yarn.datastream.state import (
+        AggregatingState,
+        AggregatingStateDescriptor,
+        ListState,
+        ListStateDescriptor,
+        MapState,
+        MapStateDescriptor,
+        ReducingState,
+        ReducingStateDescriptor,
+        StateTtlConfig,
+        ValueState,
+        ValueStateDescriptor,
+    )
+    from pyflow_yarn.datastream.time_characteristic import TimeCharacteristic
+
 __all__ = [
     "AggregateFunction",
+    "AggregatingState",
+    "AggregatingStateDescriptor",
     "AllWindowFunction",
     "AsyncFunction",
     "BroadcastProcessFunction",
@@ -63,7 +83,11 @@ __all__ = [
     "KeyedCoProcessFunction",
     "KeyedProcessFunction",
     "KeyedStream",
+    "ListState",
+    "ListStateDescriptor",
     "MapFunction",
+    "MapState",
+    "MapStateDescriptor",
     "MemorySize",
     "NullByteKeySelector",
     "OutputTag",
@@ -72,14 +96,73 @@ __all__ = [
     "ProcessFunction",
     "ProcessWindowFunction",
     "ReduceFunction",
+    "ReducingState",
+    "ReducingStateDescriptor",
     "RuntimeContext",
     "RuntimeExecutionMode",
     "SinkFunction",
     "SlotSharingGroup",
     "SourceFunction",
     "StateBackend",
+    "StateTtlConfig",
     "StreamExecutionEnvironment",
+    "TimeCharacteristic",
     "TimeDomain",
     "TimerService",
+    "ValueState",
+    "ValueStateDescriptor",
     "WindowFunction",
 ]
+
+_LATE = {
+    "pyflow_yarn.datastream.async_data_stream": ("AsyncDataStream",),
+    "pyflow_yarn.datastream.checkpoint_config": ("CheckpointConfig",),
+    "pyflow_yarn.datastream.checkpoint_storage": (
+        "CheckpointStorage",
+        "CustomCheckpointStorage",
+        "FileSystemCheckpointStorage",
+        "JobManagerCheckpointStorage",
+    ),
+    "pyflow_yarn.datastream.state": (
+        "AggregatingState",
+        "AggregatingStateDescriptor",
+        "ListState",
+        "ListStateDescriptor",
+        "MapState",
+        "MapStateDescriptor",
+        "ReducingState",
+        "ReducingStateDescriptor",
+        "StateTtlConfig",
+        "ValueState",
+        "ValueStateDescriptor",
+    ),
+    "pyflow_yarn.datastream.data_stream": (
+        "AllWindowedStream",
+        "BroadcastConnectedStream",
+        "BroadcastStream",
+        "ConnectedStreams",
+        "WindowedStream",
+    ),
+    "pyflow_yarn.datastream.time_characteristic": ("TimeCharacteristic",),
+    "pyflow_yarn.datastream.window": (
+        "CountWindow",
+        "GlobalWindow",
+        "MergingWindowAssigner",
+        "TimeWindow",
+        "Trigger",
+        "TriggerResult",
+        "Window",
+        "WindowAssigner",
+    ),
+}
+"""Names that few programs use: their modules are imported when they are."""
+
+if not TYPE_CHECKING:  # a type checker shall see which names there are
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _LATE.items():
+            if name in names:
+                from importlib import import_module
+
+                return getattr(import_module(module), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ from pyflow_yarn.datastream.functions import (
     ReduceFunction,
 )
 from pyflow_yarn.datastream.keyed_functions import KeyedFilter, KeyedFlatMap, KeyedMap
-from pyflow_yarn.datastream.not_yet import not_yet
+from pyflow_yarn.datastream.not_yet import missing, not_yet
 from pyflow_yarn.datastream.program import OperatorSettings
 from pyflow_yarn.datastream.sink import Sink
 from pyflow_yarn.errors import UserError
@@ -52,6 +52,17 @@ if TYPE_CHECKING:
     from pyflow_yarn.datastream.stream_execution_environment import StreamExecutionEnvironment
 
 __all__ = ["CloseableIterator", "DataStream", "DataStreamSink", "KeyedStream"]
+
+_NOT_YET = frozenset(
+    {"AllWindowedStream", "BroadcastConnectedStream", "BroadcastStream", "ConnectedStreams", "WindowedStream"}
+)
+
+
+if not TYPE_CHECKING:  # a type checker shall see which names there are
+
+    def __getattr__(name: str) -> Any:
+        return missing(__name__, name, _NOT_YET, "Streams of the kind {} are")
+
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -1,24 +1,33 @@
-"""Modules of the reference system that have nothing in them yet: importing a name from one says so."""
+"""What the reference system has and this version has not: it can be imported, and says so when it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pyflow_yarn.errors import NotYetSupportedError
 
 
 def not_yet(feature: str, advice: str = "") -> NoReturn:
-    """Refuse what the reference system has and this version has not: ``Windows are`` not supported yet."""
+    """Refuse what is missing; ``feature`` begins a sentence that "not supported yet" ends."""
     raise NotYetSupportedError(f"{feature} not supported yet{advice and ': ' + advice}.")
 
 
-def names_not_yet(module: str, feature: str, advice: str = "") -> Callable[[str], object]:
-    """A ``__getattr__`` for such a module; ``feature`` as in ``not_yet``, with ``{}`` for the name."""
+class Missing(type):
+    """The class of classes that are missing: making an instance or calling a method of theirs is refused."""
 
-    def refuse(name: str) -> object:
+    feature: str
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        not_yet(cls.feature)
+
+    def __getattr__(cls, name: str) -> NoReturn:
         if name.startswith("_"):
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        not_yet(feature.format(name), advice)
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+        not_yet(cls.feature)
 
-    return refuse
+
+def missing(module: str, name: str, names: frozenset[str], feature: str) -> Missing:
+    """For a module's ``__getattr__``: the missing class of that name; ``feature`` as in ``not_yet``, with ``{}``."""
+    if name not in names:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    return Missing(name, (), {"__module__": module, "feature": feature.format(name)})

@@ -16,7 +16,8 @@ from pyflow_yarn.datastream.execution_mode import RuntimeExecutionMode
 from pyflow_yarn.datastream.not_yet import not_yet
 from pyflow_yarn.datastream.program import Program, slot_sharing_group_name
 from pyflow_yarn.datastream.source import Source
-from pyflow_yarn.datastream.state_backend import StateBackend
+from pyflow_yarn.datastream.state_backend import HashMapStateBackend, StateBackend
+from pyflow_yarn.datastream.time_characteristic import TimeCharacteristic
 from pyflow_yarn.errors import NotYetSupportedError, UserError
 from pyflow_yarn.graph.operators import OperatorKind, SourceOperator
 from pyflow_yarn.graph.stream_graph import StreamGraph, stream_graph
@@ -52,6 +53,7 @@ class StreamExecutionEnvironment:
         self._configuration = Configuration.from_dict(dict(execution.get_executor().configuration))
         self._config = ExecutionConfig(self._configuration)
         self.program = Program()
+        self._time_characteristic = TimeCharacteristic.EventTime
         if configuration is not None:
             self.configure(configuration)
 
@@ -154,6 +156,24 @@ class StreamExecutionEnvironment:
             raise TypeError(f"set_state_backend() takes a StateBackend, not {type(state_backend).__name__}.")
         self._configuration.set_string("state.backend.type", "hashmap")
         return self
+
+    def get_restart_strategy(self) -> RestartStrategyConfiguration:
+        """What happens after a failure."""
+        return self._config.get_restart_strategy()
+
+    def get_state_backend(self) -> StateBackend:
+        """Where keyed state is kept."""
+        return HashMapStateBackend()
+
+    def set_stream_time_characteristic(self, characteristic: TimeCharacteristic) -> None:
+        """Which time counts, as programs for 1.x say it; since then, each operator decides."""
+        if characteristic is TimeCharacteristic.IngestionTime:
+            not_yet("Ingestion time is")
+        self._time_characteristic = characteristic
+
+    def get_stream_time_characteristic(self) -> TimeCharacteristic:
+        """Which time counts."""
+        return self._time_characteristic
 
     # ---- what travels with the program ----
 

@@ -1,7 +1,22 @@
-"""The Cassandra connector is not supported yet: importing a name from here says so."""
+"""The Cassandra connector is not supported yet: what is imported from here says so when it is used."""
 
 from __future__ import annotations
 
-from pyflow_yarn.datastream.not_yet import names_not_yet
+from typing import Any
 
-__getattr__ = names_not_yet(__name__, "The Cassandra connector ({}) is")
+from pyflow_yarn.datastream.not_yet import missing
+
+_NAMES = frozenset(
+    {
+        "CassandraCommitter",
+        "CassandraFailureHandler",
+        "CassandraSink",
+        "ClusterBuilder",
+        "ConsistencyLevel",
+        "MapperOptions",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    return missing(__name__, name, _NAMES, "The Cassandra connector ({}) is")

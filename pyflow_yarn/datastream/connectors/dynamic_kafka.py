@@ -1,7 +1,24 @@
-"""The Kafka connector is not supported yet: importing a name from here says so."""
+"""The Kafka connector is not supported yet: what is imported from here says so when it is used."""
 
 from __future__ import annotations
 
-from pyflow_yarn.datastream.not_yet import names_not_yet
+from typing import Any
 
-__getattr__ = names_not_yet(__name__, "The Kafka connector ({}) is")
+from pyflow_yarn.datastream.not_yet import missing
+
+_NAMES = frozenset(
+    {
+        "DynamicKafkaSource",
+        "DynamicKafkaSourceBuilder",
+        "KafkaMetadataService",
+        "KafkaRecordDeserializationSchema",
+        "KafkaStreamSetSubscriber",
+        "KafkaStreamSubscriber",
+        "SingleClusterTopicMetadataService",
+        "StreamPatternSubscriber",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    return missing(__name__, name, _NAMES, "The Kafka connector ({}) is")

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pyflow_yarn.datastream
 from pyflow_yarn.common.configuration import Configuration
 from pyflow_yarn.common.restart_strategy import RestartStrategies
 from pyflow_yarn.datastream import (
@@ -18,6 +20,7 @@ from pyflow_yarn.datastream import (
     RuntimeExecutionMode,
     SlotSharingGroup,
     StreamExecutionEnvironment,
+    TimeCharacteristic,
     job_files,
 )
 from pyflow_yarn.datastream.execution import JobFile
@@ -206,17 +209,47 @@ def test_jars_are_ignored_with_one_warning(
     )
 
 
-def test_importing_names_of_missing_features_says_so() -> None:
-    with pytest.raises(NotYetSupportedError, match=r"Windows \(TumblingEventTimeWindows\) are not supported yet"):
-        from pyflow_yarn.datastream.window import TumblingEventTimeWindows  # noqa: F401
-    with pytest.raises(NotYetSupportedError, match="Asynchronous functions"):
-        from pyflow_yarn.datastream.async_data_stream import AsyncDataStream  # noqa: F401
-    with pytest.raises(NotYetSupportedError, match="Checkpoints"):
-        from pyflow_yarn.datastream.checkpoint_config import CheckpointConfig  # noqa: F401
-    with pytest.raises(NotYetSupportedError, match=r"The Kafka connector \(KafkaSource\) is not supported yet\."):
-        from pyflow_yarn.datastream.connectors.kafka import KafkaSource  # noqa: F401
-    with pytest.raises(NotYetSupportedError, match="The CSV format"):
-        from pyflow_yarn.datastream.formats.csv import CsvSchema  # noqa: F401
+def test_what_is_missing_can_be_imported_and_says_so_when_it_is_used() -> None:
+    from pyflow_yarn.datastream import CheckpointConfig, ConnectedStreams  # type: ignore[attr-defined]
+    from pyflow_yarn.datastream.async_data_stream import AsyncDataStream
+    from pyflow_yarn.datastream.connectors.kafka import KafkaSource
+    from pyflow_yarn.datastream.formats.csv import CsvSchema
+    from pyflow_yarn.datastream.window import Trigger, TumblingEventTimeWindows
+
+    class MyTrigger(Trigger):  # type: ignore[misc]
+        def on_element(self) -> None:
+            """Whatever."""
+
+    uses: list[tuple[Callable[[], Any], str]] = [
+        (lambda: TumblingEventTimeWindows.of(3), "Windows (TumblingEventTimeWindows) are not supported yet."),
+        (MyTrigger, "Windows (Trigger) are not supported yet."),
+        (AsyncDataStream, "Asynchronous functions (AsyncDataStream) are not supported yet."),
+        (lambda: KafkaSource.builder(), "The Kafka connector (KafkaSource) is not supported yet."),
+        (lambda: CsvSchema.builder(), "The CSV format (CsvSchema) is not supported yet."),
+        (CheckpointConfig, "Checkpoints (CheckpointConfig) are not supported yet."),
+        (ConnectedStreams, "Streams of the kind ConnectedStreams are not supported yet."),
+    ]
+    for use, sentence in uses:
+        with pytest.raises(NotYetSupportedError) as raised:
+            use()
+        assert str(raised.value) == sentence
+
+
+def test_names_that_nobody_knows_are_not_found() -> None:
+    from pyflow_yarn.datastream import window
+
+    for module in (pyflow_yarn.datastream, window):
+        with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
+            module.Nonsense  # noqa: B018
+    assert not hasattr(window.Trigger, "__wrapped__")
+
+
+def test_calls_of_programs_for_older_releases(env: StreamExecutionEnvironment) -> None:
+    env.set_stream_time_characteristic(TimeCharacteristic.EventTime)
+    assert env.get_stream_time_characteristic() is TimeCharacteristic.EventTime
+    with pytest.raises(NotYetSupportedError, match="Ingestion time"):
+        env.set_stream_time_characteristic(TimeCharacteristic.IngestionTime)
+    assert isinstance(env.get_state_backend(), HashMapStateBackend)
 
 
 def test_importing_the_api_loads_nothing_heavy() -> None:

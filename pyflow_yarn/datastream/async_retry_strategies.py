@@ -1,0 +1,20 @@
+"""Asynchronous functions are not supported yet: what is imported from here says so when it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyflow_yarn.datastream.not_yet import missing
+
+_NAMES = frozenset(
+    {
+        "AsyncRetryStrategy",
+        "exponential_backoff",
+        "fixed_delay",
+        "no_restart",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    return missing(__name__, name, _NAMES, "Asynchronous functions ({}) are")
