@@ -25,7 +25,6 @@ from pyflow_yarn.configuration.options import (
 from pyflow_yarn.deployment.targets import LOCAL, chosen_target
 from pyflow_yarn.errors import ConfigurationError, PyflowError
 
-EXIT_PROGRAM_FAILED = 31
 NO_PROGRAM = (
     "No program was specified: give a Python script (flink run script.py, or -py script.py) or a module (-pym module)."
 )
@@ -109,6 +108,7 @@ def _become(executable: str, launch: object) -> None:
 
 def _refused(error: PyflowError) -> int:
     from pyflow_yarn.client.failures import show_error_block
+    from pyflow_yarn.client.launch import EXIT_PROGRAM_FAILED
 
     show_error_block(error)
     return EXIT_PROGRAM_FAILED

@@ -6,15 +6,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pyflow_yarn.configuration.distribution import conf_directory
 from pyflow_yarn.configuration.loading import check_keys, find_conf_dir
 from pyflow_yarn.configuration.options import EXECUTION_ATTACHED
-from pyflow_yarn.deployment.layout import package_root
 
 
 def configuration_directory() -> Path | None:
-    """``FLINK_CONF_DIR``, else the one that ships with the installation, else None."""
-    shipped = Path(package_root(), "pyflow_yarn", "_dist")
-    return find_conf_dir(shipped if shipped.is_dir() else Path(package_root()))
+    """``FLINK_CONF_DIR``, else the one that ships with the installation."""
+    return find_conf_dir(conf_directory().parent)
 
 
 def with_defaults(configuration: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 
 import msgspec
@@ -50,8 +51,6 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
 
     def _run_module(self) -> None:
-        import importlib.util
-
         _replace_first_path(os.getcwd())
         name = self.module
         spec = _find_spec(name)
@@ -61,7 +60,6 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         if spec is None or spec.loader is None:
             places = ", ".join(self.files) or "the current directory"
             raise UserError(f"No module named '{self.module}' (option -pym) was found in {places}.")
-        assert isinstance(spec, importlib.machinery.ModuleSpec)
         code: CodeType | None = spec.loader.get_code(spec.name) if hasattr(spec.loader, "get_code") else None
         if code is None:
             raise UserError(f"The module '{self.module}' (option -pym) has no code that could be run.")
@@ -74,7 +72,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         exec(code, module.__dict__)
 
 
-def _find_spec(name: str):  # type: ignore[no-untyped-def]
+def _find_spec(name: str) -> ModuleSpec | None:
     import importlib.util
 
     try:
@@ -134,7 +132,7 @@ class SingleModules:
     def __init__(self, paths: dict[str, str]) -> None:
         self.paths = paths
 
-    def find_spec(self, name: str, path: object = None, target: object = None):  # type: ignore[no-untyped-def]
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """The spec of one of the files, else None."""
         import importlib.util
 
