@@ -11,6 +11,7 @@ from pyflow_yarn.common.execution_config import ExecutionConfig
 from pyflow_yarn.configuration import options
 from pyflow_yarn.datastream import execution, job_files
 from pyflow_yarn.datastream.call_site import declared_at
+from pyflow_yarn.datastream.checkpointing_mode import CheckpointingMode
 from pyflow_yarn.datastream.data_stream import CloseableIterator, DataStream
 from pyflow_yarn.datastream.execution_mode import RuntimeExecutionMode
 from pyflow_yarn.datastream.not_yet import not_yet
@@ -371,6 +372,18 @@ class StreamExecutionEnvironment:
         """Always -1: there are no checkpoints."""
         return -1
 
+    def get_checkpointing_mode(self) -> CheckpointingMode:
+        """What checkpoints guarantee, once there are any."""
+        return CheckpointingMode.EXACTLY_ONCE
+
+    def is_unaligned_checkpoints_enabled(self) -> bool:
+        """Always false: there are no checkpoints."""
+        return False
+
+    def is_force_unaligned_checkpoints(self) -> bool:
+        """Always false: there are no checkpoints."""
+        return False
+
     def set_default_savepoint_directory(self, directory: str) -> NoReturn:
         """Not supported yet."""
         not_yet("Savepoints (set_default_savepoint_directory) are")
@@ -382,6 +395,10 @@ class StreamExecutionEnvironment:
     def enable_changelog_state_backend(self, enabled: bool) -> NoReturn:
         """Not supported yet."""
         not_yet("The changelog state backend is")
+
+    def is_changelog_state_backend_enabled(self) -> bool | None:
+        """Always None: nobody said."""
+        return None
 
     def add_source(self, source_func: object, source_name: str = "", type_info: object = None) -> NoReturn:
         """Not supported: source functions are Java objects."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -38,7 +39,7 @@ class FileSplitEnumerator(SplitEnumerator):
         self._splits: deque[FileSplit] = deque()
 
     def open(self) -> None:
-        files = [(path, os.stat(path).st_size) for path in list_files(self._paths)]
+        files = [(path, _size(path)) for path in list_files(self._paths)]
         size = self._chosen_size(sum(size for _, size in files))
         self._splits = deque(split for path, length in files for split in self._file_splits(path, length, size))
 
@@ -55,7 +56,7 @@ class FileSplitEnumerator(SplitEnumerator):
             raise UserError(
                 f"The input file '{path}' is compressed in a way that is not supported yet: unpack it first."
             )
-        elif not self._splittable:
+        elif not self._splittable or length == 0:  # files of the kernel say 0 and have content all the same
             yield FileSplit(path, 0, -1)
         else:
             count = max(1, round(length / size))
@@ -83,6 +84,15 @@ def list_files(paths: Sequence[str]) -> list[str]:
         if not os.access(file, os.R_OK):
             raise UserError(f"The input file '{file}' cannot be read: check its permissions.")
     return list(files)
+
+
+def _size(path: str) -> int:
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(
+            f"The input path '{path}' is neither a file nor a directory: it cannot be read again after a failure."
+        )
+    return status.st_size
 
 
 def _expand(path: str) -> list[str]:

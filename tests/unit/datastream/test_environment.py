@@ -16,6 +16,7 @@ import pyflow_yarn.datastream
 from pyflow_yarn.common.configuration import Configuration
 from pyflow_yarn.common.restart_strategy import RestartStrategies
 from pyflow_yarn.datastream import (
+    CheckpointingMode,
     HashMapStateBackend,
     RuntimeExecutionMode,
     SlotSharingGroup,
@@ -250,6 +251,8 @@ def test_calls_of_programs_for_older_releases(env: StreamExecutionEnvironment) -
     with pytest.raises(NotYetSupportedError, match="Ingestion time"):
         env.set_stream_time_characteristic(TimeCharacteristic.IngestionTime)
     assert isinstance(env.get_state_backend(), HashMapStateBackend)
+    assert (env.get_checkpoint_interval(), env.get_checkpointing_mode()) == (-1, CheckpointingMode.EXACTLY_ONCE)
+    assert not env.is_unaligned_checkpoints_enabled()
 
 
 def test_importing_the_api_loads_nothing_heavy() -> None:

@@ -208,6 +208,13 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         lines(path)
 
 
+def test_pipes_and_devices_are_refused_and_files_of_the_kernel_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="is neither a file nor a directory"):
+        lines(tmp_path / "pipe")
+    assert any(line.startswith("Pid:") for line in lines("/proc/self/status"))
+
+
 def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
     reader = TextLineReader("utf-8")
     reader.add_split(FileSplit(str(tmp_path / "gone.txt"), 0, 5))
