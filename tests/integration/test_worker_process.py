@@ -196,6 +196,31 @@ def test_a_signal_without_a_cancel_ends_the_worker(tmp_path: Path) -> None:
         assert workers.workers[0].process.wait(10) == 128 + signal.SIGTERM
 
 
+def test_a_worker_ends_with_its_supervisor_and_closes_functions(tmp_path: Path) -> None:
+    marker = tmp_path / "closed"
+
+    class Closing(MapFunction[int, int]):
+        def __init__(self, path: str) -> None:
+            self.path = path
+
+        def map(self, value: int) -> int:
+            return value
+
+        def close(self) -> None:
+            Path(self.path).write_text("yes")
+
+    env = environment()
+    numbers(env, 2**60).map(Closing(str(marker))).filter(lambda x: False).print()
+    job = graph(env)
+    with SlotWorkers(tmp_path, 1) as workers:
+        workers.prepare(job)
+        attempts = workers.deploy(job)
+        workers.wait(lambda: workers.state(attempts[0]) is _S.RUNNING)
+        workers.workers[0].control.close()
+        assert workers.workers[0].process.wait(10) == 0
+    assert marker.read_text() == "yes"
+
+
 def test_a_dead_peer_breaks_the_channels(tmp_path: Path) -> None:
     env = environment(2)
     numbers(env, 2**60).rebalance().map(lambda x: x).filter(lambda x: False).print()

@@ -28,6 +28,7 @@ from pyflow_yarn.graph.operators import CollectOperator, PrintOperator, SinkOper
 _decode = msgspec.msgpack.Decoder(OperatorPayloadMessage).decode
 _encode = msgspec.msgpack.encode
 COLLECT_BUFFER = 16 * 1024
+_ANSWER_SIZE = 4 * 1024 * 1024
 
 
 class BatchOperator(Operator):
@@ -211,11 +212,15 @@ class Collect(BatchOperator):
             return
         skipped = max(0, request.offset - self._offset)
         records = list(islice(self._buffer, skipped, skipped + max(1, request.limit)))
+        pickled = cloudpickle.dumps(records)
+        while len(pickled) > _ANSWER_SIZE and len(records) > 1:
+            records = records[: len(records) // 2]
+            pickled = cloudpickle.dumps(records)
         reached = self._limit is not None and self._offset + len(self._buffer) >= self._limit
         last = (self._ended or reached) and skipped + len(records) >= len(self._buffer)
         if not records and not last and hold:
             return
         self._request = None
         self._answered_last = self._answered_last or last
-        results = Results(request.request_id, self._offset + skipped, cloudpickle.dumps(records), last)
+        results = Results(request.request_id, self._offset + skipped, pickled, last)
         self.task.send_event(self.node.id, _encode(results))

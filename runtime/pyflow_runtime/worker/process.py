@@ -114,13 +114,13 @@ class Worker:
         try:
             while not self._stopping:
                 self._turn()
-            for task in list(self._tasks.values()):
-                task.cancel()
-            self._control.drain(_LAST_WORDS_SECONDS)
         except ConnectionLost:
             logger.info("the supervisor is gone")
-            for task in list(self._tasks.values()):
+        for task in list(self._tasks.values()):
+            with contextlib.suppress(TaskCancelled):
                 task.cancel()
+        with contextlib.suppress(ConnectionLost):
+            self._control.drain(_LAST_WORDS_SECONDS)
         return _TERMINATED if self._terminated else 0
 
     def close(self) -> None:
@@ -219,7 +219,11 @@ class Worker:
             self._mailbox.modify(self._control, events)
 
     def _send(self, message: WorkerStarted | TaskReport | WorkerEvent) -> None:
-        self._control.send(message)
+        try:
+            self._control.send(message)
+        except ConnectionLost:  # nobody is left to tell
+            self._stopping = True
+            return
         if self._control.pending:
             self._watch_writes(True)
 

@@ -143,3 +143,15 @@ def test_a_full_buffer_stops_the_task() -> None:
     assert not client.harness.chain.available
     client.fetch(1000)
     assert client.harness.chain.available
+
+
+def test_answers_are_bounded_in_size_too() -> None:
+    client = Client()
+    client.harness.process([bytes([number]) * 1_000_000 for number in range(10)]).finish()
+    records = 0
+    while not client.harness.chain.done:
+        ((_, offset, part, _),) = client.fetch(records)
+        assert offset == records
+        assert 1 <= len(part) <= 4
+        records += len(part)
+    assert records == 10
