@@ -34,11 +34,16 @@ _SAMPLE = 256
 
 
 class EdgeCodec:
-    """The codec of one edge. ``type_info`` is ``EdgeDefinition.type_info``; ``edge`` names the edge in messages."""
+    """The codec of one edge at one task.
 
-    def __init__(self, type_info: Any = None, edge: str = "") -> None:
+    ``type_info`` is ``EdgeDefinition.type_info``; ``place`` says in messages which records these are ("from Map",
+    "for Sum"). A codec that ``remembers`` encodes a batch that is sent on several channels once.
+    """
+
+    def __init__(self, type_info: Any = None, place: str = "") -> None:
+        self.remembers = False
         self._type_info = type_info
-        self._where = f" on the edge {edge}" if edge else ""
+        self._place = f" {place}" if place else ""
         declare = getattr(type_info, "msgspec_type", None)
         self._declared = None if declare is None else declare()
         self._fits: Callable[[Sequence[Any]], bool] = getattr(type_info, "fits", lambda values: True)
@@ -47,9 +52,18 @@ class EdgeCodec:
         batch = list if self._declared is None else types.GenericAlias(list, (self._declared,))
         self._decode: Callable[[Any], Any] = msgspec.msgpack.Decoder(batch).decode
         self._pickle: Callable[[Any], bytes] = _pickle
+        self._remembered: tuple[Sequence[Any], tuple[Codec, bytes]] | None = None
 
     def encode(self, values: Sequence[Any]) -> tuple[Codec, bytes]:
         """The records as bytes; ``UserError`` if they cannot be."""
+        if not self.remembers:
+            return self._encode_batch(values)
+        remembered = self._remembered
+        if remembered is None or remembered[0] is not values:
+            remembered = self._remembered = (values, self._encode_batch(values))
+        return remembered[1]
+
+    def _encode_batch(self, values: Sequence[Any]) -> tuple[Codec, bytes]:
         if self._declared is not None and type(values) is list and self._fits(values[:: self._sample]):
             try:
                 self._sample = _SAMPLE
@@ -63,7 +77,7 @@ class EdgeCodec:
                 raise self._unpicklable(values) from None
         # Classes of the user's __main__ exist in no module here. Once there was one, do not try the fast way again.
         self._pickle = _pickle_by_value
-        return self.encode(values)
+        return self._encode_batch(values)
 
     def decode(self, codec: int, payload: bytes | bytearray | memoryview) -> Sequence[Any]:
         """The records of a payload; ``UserError`` if they do not fit the declared type or cannot be unpickled."""
@@ -77,7 +91,7 @@ class EdgeCodec:
             values = pickle.loads(payload)
         except Exception as error:
             raise UserError(
-                f"Records{self._where} could not be unpickled ({type(error).__name__}: {error});"
+                f"Records{self._place} could not be unpickled ({type(error).__name__}: {error});"
                 " the modules of their classes must be importable by the workers, see -pyfs."
             ) from error
         return values
@@ -88,10 +102,10 @@ class EdgeCodec:
                 _pickle_by_value(value)
             except Exception as error:
                 return UserError(
-                    f"A record of type {type(value).__qualname__}{self._where} cannot be pickled, so it cannot go to"
+                    f"A record of type {type(value).__qualname__}{self._place} cannot be pickled, so it cannot go to"
                     f" another worker ({type(error).__name__}: {error}): {_shown(value)}"
                 )
-        return UserError(f"A batch of {len(values)} records{self._where} cannot be pickled as a whole.")
+        return UserError(f"A batch of {len(values)} records{self._place} cannot be pickled as a whole.")
 
     def _misfit(self, payload: bytes | bytearray | memoryview, error: Exception) -> UserError:
         index = _INDEX.search(str(error))
@@ -106,7 +120,7 @@ class EdgeCodec:
             arrived = f" What arrived: {len(payload)} bytes that are no records."
         reason = str(error).replace(index[0], "`record") if index is not None else str(error)
         return UserError(
-            f"A record{self._where} does not fit the type declared for it, {self._type_info!r}: {reason}."
+            f"A record{self._place} does not fit the type declared for it, {self._type_info!r}: {reason}."
             f" Declare the type that the function returns, or none.{arrived}"
         )
 

@@ -31,6 +31,7 @@ from pyflow_runtime.network.memory import NetworkMemory
 from pyflow_runtime.network.transport import Transport
 from pyflow_runtime.taskexecutor.messages import ChannelTarget, InputEdge, OutputEdge, WorkerAddress
 from pyflow_runtime.worker.messages import WorkerSettings
+from pyflow_yarn.graph.job_graph import Partitioning
 
 DEFAULT_NETWORK_MEMORY = 64 * 1024 * 1024
 _SCRATCH_SIZE = 256 * 1024
@@ -125,6 +126,7 @@ class Exchange:
 
     def output(self, attempt_id: ExecutionAttemptId, output_edge: OutputEdge, codec: EdgeCodec) -> list[OutputChannel]:
         """The channels of one edge out of a task, in the order of the edge's targets."""
+        codec.remembers = output_edge.edge.partitioning is Partitioning.BROADCAST
         return [self._channel(attempt_id, output_edge.edge.id, target, codec) for target in output_edge.targets]
 
     def _channel(

@@ -27,7 +27,7 @@ class StreamTask(Task):
         channels = 0
         for edge in self.deployment.inputs:
             type_info = load_edge(edge.edge.partitioner, self.deployment.vertex.name).type_info
-            codec = EdgeCodec(type_info, self.deployment.vertex.name)
+            codec = EdgeCodec(type_info, f"for {self.deployment.vertex.name}")
             self._gates.append(self.services.exchange.input(self.attempt_id, edge, codec))
             self._first_channel.append(channels)
             channels += len(edge.producers)

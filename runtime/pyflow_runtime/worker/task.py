@@ -343,7 +343,7 @@ class Task(ABC):
     def _output(self, edge: Any, operators: list[Operator]) -> EdgeOutput:
         name = operators[edge.edge.source_operator].node.name
         definition = load_edge(edge.edge.partitioner, name)
-        codec = EdgeCodec(definition.type_info, name)
+        codec = EdgeCodec(definition.type_info, f"from {name}")
         channels = self.services.exchange.output(self.attempt_id, edge, codec)
         self.channels.extend(channels)
         return edge_output(f"e{edge.edge.id}", name, edge.edge, definition, channels, self.batch_rows)

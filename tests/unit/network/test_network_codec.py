@@ -132,7 +132,7 @@ def test_a_range_travels_as_a_range() -> None:
 
 
 def test_a_misfit_hidden_from_the_sample_is_reported_with_type_and_record() -> None:
-    codec = EdgeCodec(PAIR, "key_by -> sum")
+    codec = EdgeCodec(PAIR, "for Sum")
     codec.encode([("a", 1)])
     values: list[Any] = [("a", 1)] * 1000
     values[333] = ("b", "many")
@@ -140,7 +140,7 @@ def test_a_misfit_hidden_from_the_sample_is_reported_with_type_and_record() -> N
     with pytest.raises(UserError) as caught:
         codec.decode(tag, payload)
     assert str(caught.value) == (
-        "A record on the edge key_by -> sum does not fit the type declared for it, TupleTypeInfo(String, Long):"
+        "A record for Sum does not fit the type declared for it, TupleTypeInfo(String, Long):"
         " Expected `int`, got `str` - at `record[1]`. Declare the type that the function returns, or none."
         " What arrived: ('b', 'many')"
     )
@@ -163,8 +163,8 @@ def test_classes_of_the_users_main_module_travel_by_value() -> None:
 
 
 def test_a_record_that_cannot_be_pickled_is_named() -> None:
-    with pytest.raises(UserError, match=r"A record of type lock on the edge a -> b cannot be pickled.*TypeError"):
-        EdgeCodec(None, "a -> b").encode(["fine", threading.Lock()])
+    with pytest.raises(UserError, match=r"A record of type lock from Map cannot be pickled.*TypeError"):
+        EdgeCodec(None, "from Map").encode(["fine", threading.Lock()])
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x00\x01", b"\xff" * 20, b"cnowhere\nnothing\n.", pickle.dumps([1])[:-3]])
@@ -193,3 +193,14 @@ def test_decoded_records_keep_nothing_of_the_buffer() -> None:
 
 def test_msgspec_writes_what_the_codec_relies_on() -> None:
     assert msgspec.msgpack.encode([("a", 1)]) == bytes.fromhex("9192a16101")
+
+
+def test_a_broadcast_batch_is_encoded_once() -> None:
+    codec = EdgeCodec(PAIR)
+    codec.remembers = True
+    first, second = [("a", 1)], [("a", 1)]
+    payload = codec.encode(first)[1]
+    assert codec.encode(first)[1] is payload
+    again = codec.encode(second)[1]
+    assert again == payload
+    assert again is not payload
