@@ -56,12 +56,13 @@ RESTARTS_WINDOW_SECONDS = 60.0
 
 
 class TaskManagerProcess:
-    """A TaskManager that runs."""
+    """A TaskManager that runs, or is about to."""
 
-    def __init__(self, number: int, slots: int, pid: int) -> None:
+    def __init__(self, number: int, slots: int) -> None:
+        self.number = number
         self.id = f"taskmanager-{number}"
         self.slots = slots
-        self.pid = pid
+        self.pid = 0
         self.unwanted = False
 
 
@@ -81,7 +82,7 @@ class Supervisor:
         self._rpc: socket.socket | None = None
         self._job_manager = 0
         self._driver: MessageSocket[ToSupervisorMessage] | None = None
-        self._task_managers: dict[int, TaskManagerProcess] = {}
+        self._task_managers: list[TaskManagerProcess] = []
         self._next_number = 1
         self._job_manager_ends: collections.deque[float] = collections.deque(maxlen=RESTARTS_AT_ONCE)
         self._exit: int | None = None
@@ -102,9 +103,10 @@ class Supervisor:
             level = options.ENV_LOG_LEVEL.read(self._configuration)
             start_logging(layout.logs / "supervisor.log", level, rotate=True)
             set_title("pyflow supervisor")
-            self._warm_up()
-            self._start_task_manager(initial_slots(self._configuration))
+            # The JobManager first: it imports its web server while this process imports what workers need.
+            first = self._new_task_manager(initial_slots(self._configuration))
             self._start_job_manager()
+            self._start_task_manager(first)
             janitor.sweep(layout.directory.parent)
             while self._exit is None:
                 self._wait()
@@ -122,17 +124,6 @@ class Supervisor:
         self._selector.register(self._signals_read, selectors.EVENT_READ, self._on_signals)
         if self._parent_fd >= 0:
             self._selector.register(self._parent_fd, selectors.EVENT_READ, self._on_parent)
-
-    def _warm_up(self) -> None:
-        """Import what the children need, once for all of them."""
-        import asyncio  # noqa: F401
-
-        import pyflow_runtime.dispatcher.shell.process
-        import pyflow_runtime.taskexecutor.shell.process  # noqa: F401
-        from pyflow_runtime.processes.zygote import warm_up
-
-        warm_up()
-        freeze()
 
     def _report(self, line: Mapping[str, str]) -> None:
         report_ready(self.ready_fd, line)
@@ -154,6 +145,7 @@ class Supervisor:
     def _start_job_manager(self) -> None:
         from pyflow_runtime.entrypoint.jobmanager import run_embedded
 
+        freeze()
         ours, theirs = socket.socketpair()
         layout, configuration, rest, rpc = self._layout, self._configuration, self._rest, self._rpc
         assert rest is not None
@@ -165,23 +157,29 @@ class Supervisor:
         theirs.close()
         self._driver = MessageSocket(FrameSocket(ours), ToSupervisorMessage)  # type: ignore[arg-type]
         self._selector.register(ours, selectors.EVENT_READ, self._on_driver)
-        for task_manager in self._task_managers.values():
+        for task_manager in self._task_managers:
             self._tell(TaskManagerStarted(task_manager_id=task_manager.id, slots=task_manager.slots))
         logger.info("JobManager started as process %d", self._job_manager)
 
-    def _start_task_manager(self, slots: int) -> None:
-        from pyflow_runtime.entrypoint.taskmanager import run_embedded
-
-        number = self._next_number
+    def _new_task_manager(self, slots: int) -> TaskManagerProcess:
+        task_manager = TaskManagerProcess(self._next_number, slots)
         self._next_number += 1
+        self._task_managers.append(task_manager)
+        self._tell(TaskManagerStarted(task_manager_id=task_manager.id, slots=slots))
+        return task_manager
+
+    def _start_task_manager(self, task_manager: TaskManagerProcess) -> None:
+        from pyflow_runtime.entrypoint.taskmanager import run_embedded
+        from pyflow_runtime.processes.zygote import warm_up
+
+        warm_up()
+        freeze()
         layout, configuration = self._layout, self._configuration
         close = self._own_descriptors()
         close += [sock.fileno() for sock in (self._rest, self._rpc) if sock is not None]
-        pid = fork(lambda: run_embedded(layout, configuration, number, slots), close=close)
-        task_manager = TaskManagerProcess(number, slots, pid)
-        self._task_managers[pid] = task_manager
-        self._tell(TaskManagerStarted(task_manager_id=task_manager.id, slots=slots))
-        logger.info("%s with %d slots started as process %d", task_manager.id, slots, pid)
+        number, slots = task_manager.number, task_manager.slots
+        task_manager.pid = fork(lambda: run_embedded(layout, configuration, number, slots), close=close)
+        logger.info("%s with %d slots started as process %d", task_manager.id, slots, task_manager.pid)
 
     # ---- living ----
 
@@ -213,12 +211,19 @@ class Supervisor:
             code = os.waitstatus_to_exitcode(status)
             if pid == self._job_manager:
                 self._job_manager_ended(code)
-            elif (task_manager := self._task_managers.pop(pid, None)) is not None:
+            else:
+                self._task_manager_ended(pid, code)
+
+    def _task_manager_ended(self, pid: int, code: int) -> None:
+        for task_manager in self._task_managers:
+            if task_manager.pid == pid:
+                self._task_managers.remove(task_manager)
                 reason = f"process {pid}: {describe_exit(code)}"
                 logger.warning("%s has ended, %s", task_manager.id, reason)
                 self._tell(
                     TaskManagerEnded(task_manager_id=task_manager.id, reason=reason, wanted=task_manager.unwanted)
                 )
+                return
 
     def _job_manager_ended(self, code: int) -> None:
         self._drop_driver()
@@ -255,13 +260,13 @@ class Supervisor:
             return
         for message in messages:
             if isinstance(message, StartTaskManager):
-                self._start_task_manager(message.slots)
+                self._start_task_manager(self._new_task_manager(message.slots))
             else:
                 self._stop_task_manager(message)
 
     def _stop_task_manager(self, message: StopTaskManager) -> None:
-        for task_manager in self._task_managers.values():
-            if task_manager.id == message.task_manager_id:
+        for task_manager in self._task_managers:
+            if task_manager.id == message.task_manager_id and task_manager.pid:
                 task_manager.unwanted = True
                 os.kill(task_manager.pid, signal.SIGTERM)
 
@@ -285,7 +290,8 @@ class Supervisor:
         for sock in (self._rest, self._rpc):
             if sock is not None:
                 sock.close()
-        children = {pid for pid in (self._job_manager, *self._task_managers) if pid}
+        pids = (self._job_manager, *(task_manager.pid for task_manager in self._task_managers))
+        children = {pid for pid in pids if pid}
         for pid in children:
             os.kill(pid, signal.SIGTERM)
         if not reap_everything(time.monotonic() + ORDERLY_END_SECONDS, children.discard):

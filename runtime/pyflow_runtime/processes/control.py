@@ -110,7 +110,13 @@ def fork(main: Callable[[], int], *, close: Iterable[int] = ()) -> int:
         raise RuntimeError(f"a process with {threads} threads must not fork")
     flush_output()
     parent = os.getpid()
-    pid = os.fork()
+    # A signal to the child before it has reset its handlers would run the parent's, and be lost.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED_SIGNALS)
+    try:
+        pid = os.fork()
+    finally:
+        if os.getpid() == parent:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid:
         return pid
     run_and_exit(lambda: _child(main, parent, close))

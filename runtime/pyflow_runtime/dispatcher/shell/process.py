@@ -20,7 +20,7 @@ from pyflow_runtime.dispatcher.control_plane import ControlPlane
 from pyflow_runtime.dispatcher.shell.blobs import BlobServer
 from pyflow_runtime.dispatcher.shell.coordinators import Coordinators
 from pyflow_runtime.dispatcher.shell.gateway import Gateway
-from pyflow_runtime.highavailability.job_store import JobCommit, JobResult, JobStore, StaleEpochError
+from pyflow_runtime.highavailability.job_store import JobCommit, JobResult, JobStore, StaleEpochError, StoredJobs
 from pyflow_runtime.processes.children import Children
 from pyflow_runtime.processes.layout import Endpoint, Layout, write_atomically
 from pyflow_runtime.processes.timers import Timers, now
@@ -70,6 +70,7 @@ class JobManagerProcess:
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue: list[events.Event] = []
         self._handling = False
+        self._terminated = False
         self._done: asyncio.Future[int] = self._loop.create_future()
         self._task_managers: dict[tuple[str, str], Session] = {}
         # One thread: what the control plane wants stored is stored in the order in which it said so.
@@ -104,7 +105,7 @@ class JobManagerProcess:
             effects.StopCoordinator: self._coordinators.stop,
             effects.Reply: self._gateway.reply,
             effects.JobTerminated: self._job_terminated,
-            effects.TerminateCluster: lambda effect: self._end(0),
+            effects.TerminateCluster: lambda effect: self._terminate(),
         }
 
     async def run(self) -> int:
@@ -116,7 +117,9 @@ class JobManagerProcess:
         server: RestServer | None = None
         servers: list[asyncio.Server] = []
         try:
-            epoch = await self._take_leadership()
+            claiming = self._loop.run_in_executor(self._storage, self._claim)
+            server = self._rest_server()
+            epoch = self._lead(*await claiming)
             self._driver.start(self)
             for listening in settings.rpc:
                 servers.append(
@@ -124,16 +127,18 @@ class JobManagerProcess:
                         listening, self._conversation, secret=settings.secret, tls=settings.tls, admit=self._admit
                     )
                 )
-            server = self._rest_server()
             rest = self._loop.create_task(server.run_on(settings.rest))
             rest.add_done_callback(self._rest_ended)
             self._write_endpoint(epoch)
             return await self._done
         finally:
             if server is not None and rest is not None:
-                server.stop()
-                await asyncio.wait([rest], timeout=REST_END_SECONDS)
+                if self._terminated:
+                    # Whoever asked for the end over REST still gets the answer.
+                    server.stop()
+                    await asyncio.wait([rest], timeout=REST_END_SECONDS)
                 rest.cancel()
+                await asyncio.wait([rest])
             for accepting in servers:
                 accepting.close()
             await self._close_everything()
@@ -184,19 +189,23 @@ class JobManagerProcess:
             logger.error("the REST server has ended", exc_info=error)
             self._done.set_exception(error or RuntimeError("the REST server has ended"))
 
+    def _terminate(self) -> None:
+        self._terminated = True
+        self._end(0)
+
     def _end(self, code: int) -> None:
         if not self._done.done():
             self._done.set_result(code)
 
     # ---- leadership and storage ----
 
-    async def _take_leadership(self) -> int:
-        def claim() -> tuple[JobStore, int, Any]:
-            store = self._settings.store()
-            epoch = store.claim_epoch()
-            return store, epoch, store.recover()
+    def _claim(self) -> tuple[JobStore, int, StoredJobs]:
+        store = self._settings.store()
+        epoch = store.claim_epoch()
+        return store, epoch, store.recover()
 
-        self._store, epoch, stored = await self._loop.run_in_executor(self._storage, claim)
+    def _lead(self, store: JobStore, epoch: int, stored: StoredJobs) -> int:
+        self._store = store
         for graph in stored.graphs:
             self._blobs.keep(graph)
         self._gateway.remember(stored.results)
@@ -209,7 +218,7 @@ class JobManagerProcess:
                 committing={commit.job_id: commit.payload for commit in stored.commits},
             )
         )
-        return int(epoch)
+        return epoch
 
     def _write_endpoint(self, epoch: int) -> None:
         endpoint = Endpoint(

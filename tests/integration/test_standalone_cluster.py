@@ -1,0 +1,179 @@
+"""JobManager and TaskManager started by hand, talking TCP; the JobManager stopped and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyflow_yarn.client.executor import ClusterExecutor
+from pyflow_yarn.datastream import StreamExecutionEnvironment
+from pyflow_yarn.datastream.execution import set_executor
+from pyflow_yarn.deployment.cluster import Endpoint
+from pyflow_yarn.deployment.layout import source_roots
+from tests.integration.embedded_cluster import descendants, wait_until
+
+
+class Standalone:
+    """The processes, and a client of theirs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.job_manager_directory = directory / "j"
+        self.job_manager_directory.mkdir(mode=0o700)
+        self.configuration = directory / "conf.json"
+        self.settings = {"rest.port": "0", "jobmanager.rpc.port": "0", "taskmanager.numberOfTaskSlots": "2"}
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.ready: dict[str, str] = {}
+
+    def start(self, module: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
+        self.configuration.write_text(json.dumps(self.settings))
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, "--configuration", str(self.configuration), *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(source_roots())},
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def start_job_manager(self) -> subprocess.Popen[bytes]:
+        reading, writing = os.pipe()
+        arguments = ["--directory", str(self.job_manager_directory), "--ready-fd", str(writing)]
+        process = self.start("pyflow_runtime.entrypoint.jobmanager", *arguments, pass_fds=(writing,))
+        os.close(writing)
+        with open(reading, "rb") as file:
+            self.ready = json.loads(file.readline())
+        return process
+
+    def start_task_manager(self, name: str) -> subprocess.Popen[bytes]:
+        return self.start(
+            "pyflow_runtime.entrypoint.taskmanager",
+            *("--directory", str(self.directory / name)),
+            *("--jobmanager", self.ready["rpc_address"]),
+            *("--secret-file", self.ready["secret_file"]),
+            *("--endpoint-file", str(self.job_manager_directory / "endpoint.json")),
+        )
+
+    def executor(self) -> ClusterExecutor:
+        token = Path(self.ready["token_file"]).read_text()
+        return ClusterExecutor(self.settings, _Reached(Endpoint(self.ready["rest_address"], token)))
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+class _Reached:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    ends_with_client = False
+
+    def endpoint(self) -> Endpoint:
+        return self._endpoint
+
+    def check(self) -> None:
+        return
+
+    def stop(self) -> None:
+        return
+
+
+@pytest.fixture
+def standalone() -> Iterator[Standalone]:
+    with tempfile.TemporaryDirectory(prefix="s") as folder:
+        cluster = Standalone(Path(folder))
+        try:
+            yield cluster
+        finally:
+            set_executor(None)
+            cluster.stop()
+
+
+def collect(executor: ClusterExecutor) -> list[int]:
+    set_executor(executor)
+    environment = StreamExecutionEnvironment.get_execution_environment()
+    environment.set_parallelism(2)
+    numbers = environment.from_collection(list(range(100))).rebalance().map(lambda value: value * value)
+    with numbers.execute_and_collect() as results:
+        return sorted(results)
+
+
+def test_jobs_run_over_tcp_and_task_managers_find_the_next_job_manager(standalone: Standalone) -> None:
+    job_manager = standalone.start_job_manager()
+    first = standalone.start_task_manager("t1")
+    executor = standalone.executor()
+    try:
+        assert collect(executor) == [value * value for value in range(100)]
+        (task_manager,) = executor.rest().get("/taskmanagers")["taskmanagers"]
+        assert task_manager["slotsNumber"] == 2
+    finally:
+        executor.close()
+    job_manager.send_signal(signal.SIGTERM)
+    assert job_manager.wait(10) == 0
+    assert first.poll() is None
+    standalone.start_job_manager()
+    executor = standalone.executor()
+    try:
+        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+        assert len(collect(executor)) == 100
+    finally:
+        executor.close()
+
+
+def test_a_task_manager_ends_orderly_and_completely(standalone: Standalone) -> None:
+    standalone.start_job_manager()
+    process = standalone.start_task_manager("t1")
+    executor = standalone.executor()
+    try:
+        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+        everything = descendants(process.pid)
+        assert len(everything) == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        wait_until("its departure", lambda: executor.rest().get("/overview")["taskmanagers"] == 0)
+    finally:
+        executor.close()
+
+
+def test_a_wrong_secret_is_refused(standalone: Standalone, capfd: pytest.CaptureFixture[str]) -> None:
+    standalone.start_job_manager()
+    wrong = standalone.directory / "wrong"
+    wrong.write_text("0" * 64)
+    standalone.ready["secret_file"] = str(wrong)
+    standalone.settings["taskmanager.registration.timeout"] = "1 s"
+    process = standalone.start_task_manager("t1")
+    assert process.wait(20) == 1
+    log = next((standalone.directory / "t1" / "logs").glob("*.log")).read_text()
+    assert "does not know this cluster's secret" in log
+    assert "0" * 64 not in log
+
+
+def test_mistakes_are_said_in_one_sentence(standalone: Standalone, capfd: pytest.CaptureFixture[str]) -> None:
+    process = standalone.start(
+        "pyflow_runtime.entrypoint.taskmanager",
+        *("--directory", str(standalone.directory / "t"), "--secret-file", "/nowhere"),
+    )
+    assert process.wait(10) == 1
+    assert capfd.readouterr().err == "The secret file /nowhere does not exist.\n"
+    standalone.settings["taskmanager.memory.managed.size"] = "100 gb"
+    standalone.start_job_manager()
+    process = standalone.start_task_manager("t2")
+    assert process.wait(10) == 1
+    text = capfd.readouterr().err
+    assert "taskmanager.memory" in text
+    assert text.count("\n") == 1
