@@ -13,10 +13,10 @@ from pyflow_yarn.client.job_client import JobCancelledError, RestJobClient
 from pyflow_yarn.client.packaging import package, submission_body
 from pyflow_yarn.client.progress import progress_line
 from pyflow_yarn.client.rest import Conflict, RestClient, Unavailable, binary_body, json_body
-from pyflow_yarn.configuration.options import EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT
+from pyflow_yarn.configuration.options import EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT, REST_SERVER_MAX_CONTENT_LENGTH
 from pyflow_yarn.datastream.execution import PreparedJob, ResultPage
 from pyflow_yarn.deployment.cluster import Cluster
-from pyflow_yarn.errors import PyflowError
+from pyflow_yarn.errors import PyflowError, UserError
 from pyflow_yarn.graph.operators import OperatorKind
 
 CANCEL_PATIENCE = 15.0
@@ -77,6 +77,7 @@ class ClusterExecutor:
         rest = self.rest()
         missing = self._missing_blobs(rest, list(contents.blobs))
         body = submission_body(msgspec.msgpack.encode(graph), {key: contents.blobs[key] for key in missing})
+        self._check_size(body.length)
         rest.request("POST", "/jobs", body)
         progress = progress_line(rest, graph.job_id, graph.name, prints=_prints(job)) if attached else None
         client = RestJobClient(rest, graph.job_id, attached, progress)
@@ -84,6 +85,15 @@ class ClusterExecutor:
         sys.stdout.write(f"Job has been submitted with JobID {graph.job_id}\n")
         sys.stdout.flush()
         return client
+
+    def _check_size(self, size: int) -> None:
+        """A cluster that has our configuration would refuse it, but only after it has been sent."""
+        limit = REST_SERVER_MAX_CONTENT_LENGTH.read(self._configuration)
+        if self._cluster.ends_with_client and size > limit:
+            raise UserError(
+                f"The job and its files have {size} bytes, which is more than {REST_SERVER_MAX_CONTENT_LENGTH.key}"
+                f" ({limit}) lets through: raise it with -D{REST_SERVER_MAX_CONTENT_LENGTH.key}={size * 2}."
+            )
 
     @staticmethod
     def _missing_blobs(rest: RestClient, keys: list[str]) -> list[str]:

@@ -66,16 +66,20 @@ def run(launch: Launch, cluster: Cluster) -> int:
                 set_executor(executor)
                 code = _run_program(launch.program, executor)
             except KeyboardInterrupt as signalled:
-                code = EXIT_TERMINATED if isinstance(signalled, Terminated) else EXIT_INTERRUPTED
+                code = _signal_code(signalled)
                 executor.interrupted()
             finally:
                 set_executor(None)
                 executor.close()
                 cluster.stop()
-    except KeyboardInterrupt:
-        # A second one while everything was ended in order: the cluster has been killed instead.
-        code = code or EXIT_INTERRUPTED
+    except KeyboardInterrupt as signalled:
+        # One more while everything was ended in order: the cluster has been killed instead.
+        code = code or _signal_code(signalled)
     return code
+
+
+def _signal_code(signalled: KeyboardInterrupt) -> int:
+    return EXIT_TERMINATED if isinstance(signalled, Terminated) else EXIT_INTERRUPTED
 
 
 def _run_program(program: Program, executor: ClusterExecutor) -> int:

@@ -17,7 +17,7 @@ from pyflow_yarn.common import Configuration
 from pyflow_yarn.datastream import StreamExecutionEnvironment
 from pyflow_yarn.datastream.execution import set_executor
 from pyflow_yarn.deployment.cluster import Endpoint
-from pyflow_yarn.errors import UserFunctionError
+from pyflow_yarn.errors import UserError, UserFunctionError
 from tests.unit.client.fake_rest import JOB, Answer, FakeRest, Request
 
 
@@ -151,3 +151,15 @@ def test_ctrl_c_cancels_on_a_cluster_that_ends_with_the_client(
     fake_rest.ends(JOB, "CANCELED")
     executor.interrupted()
     assert capsys.readouterr().err == f"Job {JOB} was cancelled.\n"
+
+
+def test_what_the_cluster_would_refuse_for_its_size_is_not_even_sent(fake_rest: FakeRest, tmp_path: Path) -> None:
+    cluster = FakeCluster(fake_rest, ends_with_client=True)
+    executor = ClusterExecutor({"rest.server.max-content-length": "1024"}, cluster)
+    fake_rest.succeed()
+    set_executor(executor)
+    with pytest.raises(UserError, match=r"more than rest.server.max-content-length \(1024\) lets through"):
+        submit(executor)
+    set_executor(None)
+    executor.close()
+    assert fake_rest.sent("POST", "/v1/jobs") == []
