@@ -1,3 +1,5 @@
+"""How what ended a program is shown."""
+
 from __future__ import annotations
 
 import pytest

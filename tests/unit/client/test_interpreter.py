@@ -1,3 +1,5 @@
+"""Which Python runs a program, and a program in another one."""
+
 from __future__ import annotations
 
 import json

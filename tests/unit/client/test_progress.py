@@ -1,3 +1,5 @@
+"""The progress line: what it says, and where it is not wanted."""
+
 from __future__ import annotations
 
 import io
