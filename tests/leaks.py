@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 TAG_PREFIX = "PYFLOW_TEST_SESSION_"
@@ -98,16 +98,17 @@ class Watch:
 
     def left_since(self, before: Belongings, grace: float = GRACE_SECONDS) -> list[str]:
         """What is left beyond ``before`` once everything that is just ending has had ``grace`` seconds."""
-        left = self.look().beyond(before)
-        if not left:
+        if not self.look().beyond(before):
             return []
         gc.collect()
         # Children that ended without being waited for, and whose Popen object is gone: nobody's fault.
         subprocess._cleanup()  # type: ignore[attr-defined]
         deadline = time.monotonic() + grace
-        while (left := self.look().beyond(before)) and time.monotonic() < deadline:
+        while (now := self.look()).beyond(before) and time.monotonic() < deadline:
             time.sleep(0.02)
-        return left
+        # /dev/shm is everybody's: what a process that is not ours has mapped belongs to it.
+        others = self._mapped_by_strangers(now.shared_memory - before.shared_memory)
+        return replace(now, shared_memory=now.shared_memory - others).beyond(before)
 
     def end_processes_since(self, before: Belongings) -> None:
         """Kill what a test left running, so that the tests after it do not suffer."""
@@ -124,6 +125,16 @@ class Watch:
                 os.environ[name] = value
         tempfile.tempdir = self._restore_tempdir
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _mapped_by_strangers(self, names: frozenset[str]) -> set[str]:
+        found: set[str] = set()
+        if names:
+            ours = {process.pid for process in self.look().processes} | {os.getpid()}
+            for pid in {int(name) for name in os.listdir("/proc") if name.isdecimal()} - ours:
+                with contextlib.suppress(OSError):
+                    mapped = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+                    found.update(name for name in names if name in mapped)
+        return found
 
     def _processes(self) -> list[Process]:
         own = os.getpid()

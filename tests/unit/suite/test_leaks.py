@@ -22,6 +22,7 @@ nowhere = subprocess.DEVNULL
 child = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}], start_new_session=True, stdout=nowhere, stderr=nowhere)
 print(child.pid)
 """
+MAPPING = "import mmap, sys; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 0); print(flush=True); input()"
 
 
 @pytest.fixture
@@ -70,9 +71,11 @@ def test_a_forked_child_is_seen(inner: Watch) -> None:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(writing)
-        os.read(reading, 1)
-        os._exit(0)
+        try:
+            os.close(writing)
+            os.read(reading, 1)
+        finally:
+            os._exit(0)
     try:
         os.close(reading)
         (found,) = inner.left_since(before, grace=0)
@@ -120,6 +123,24 @@ def test_shared_memory_is_seen(inner: Watch) -> None:
     try:
         (found,) = [found for found in inner.left_since(before, grace=0) if path.name in found]
         assert "shared memory" in found
+    finally:
+        path.unlink()
+
+
+def test_shared_memory_of_others_is_excused(inner: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = SHARED_MEMORY / f"pyflow-test-{os.getpid()}"
+    before = inner.look()
+    path.write_bytes(b"content")
+    try:
+        assert inner.left_since(before, grace=0)
+        with subprocess.Popen(
+            [sys.executable, "-c", MAPPING, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            assert len(inner.left_since(before, grace=0)) == 2, "our process, and what it has mapped"
+            monkeypatch.setattr(inner, "_processes", list)
+            assert inner.left_since(before, grace=0) == []
     finally:
         path.unlink()
 
