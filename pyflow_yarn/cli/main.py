@@ -31,6 +31,7 @@ Specify the help option (-h or --help) to get help on the command."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _open_closed_streams()
     try:
         code = dispatch(words)
         sys.stdout.flush()
@@ -40,7 +41,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Exception:
+        return _internal_error()
     return code
+
+
+def _open_closed_streams() -> None:
+    """Standard streams that were closed before the start (``flink list >&-``) lead nowhere from now on.
+
+    Otherwise the next file or pipe would get their numbers, and children would print into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+def _internal_error() -> int:
+    """An exception that none of us foresaw: the only traceback of ours that a user ever sees."""
+    import traceback
+
+    from pyflow_yarn.client.failures import error_block
+
+    sys.stderr.write(error_block(f"This is a fault of pyflow-yarn itself; please report it.\n{traceback.format_exc()}"))
+    return EXIT_ERROR
 
 
 def dispatch(words: list[str]) -> int:

@@ -140,7 +140,8 @@ class ClusterExecutor:
     def wait_for_unfinished(self) -> None:
         """On a cluster that ends with the client: wait for jobs that ``execute_async`` started.
 
-        Jobs whose results the program no longer fetches are cancelled: nobody would ever read them.
+        Jobs whose results the program no longer fetches are cancelled: nobody would ever read them. A job that the
+        program itself has cancelled is no failure.
         """
         if not self._cluster.ends_with_client:
             return
@@ -150,7 +151,7 @@ class ClusterExecutor:
             try:
                 job.get_job_execution_result().result()
             except JobCancelledError:
-                if job.job_id not in self._collected:
+                if not job.cancellation_wanted:
                     raise
 
     def interrupted(self) -> None:

@@ -81,6 +81,7 @@ class RestJobClient(JobClient):
     ) -> None:
         self.job_id = job_id
         self.ended = False
+        self.cancellation_wanted = False
         self._rest = rest
         self._result = ResultFuture(self, attached)
         self._progress = progress
@@ -103,6 +104,7 @@ class RestJobClient(JobClient):
 
     def request_cancellation(self) -> None:
         """Ask for the job's cancellation; one that has ended is left as it is."""
+        self.cancellation_wanted = True
         try:
             self._rest.send("PATCH", f"/jobs/{self.job_id}?mode=cancel")
         except Conflict:

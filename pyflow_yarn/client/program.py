@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 from importlib.machinery import ModuleSpec
@@ -47,6 +48,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         _replace_first_path(os.path.dirname(os.path.realpath(path)))
         with open(path, "rb") as file:
             source = file.read()
+        _remember_source(path, source)
         module = _fresh_main(path)
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
 
@@ -103,6 +105,15 @@ def _fresh_main(path: str) -> ModuleType:
     module.__dict__["__cached__"] = None
     sys.modules["__main__"] = module
     return module
+
+
+def _remember_source(path: str, source: bytes) -> None:
+    """Tracebacks show the lines that run, also if the file is changed or removed meanwhile."""
+    try:
+        lines = source.decode("utf-8-sig").splitlines(keepends=True)
+    except UnicodeDecodeError:
+        return  # it declares another encoding: read again when a traceback needs it
+    linecache.cache[path] = (len(source), None, lines, path)
 
 
 def _replace_first_path(directory: str) -> None:

@@ -335,3 +335,16 @@ def test_a_module_as_the_program(cli: Cli, fake_rest: FakeRest, tmp_path: Path) 
     missing = run(cli, fake_rest, "-pyfs", "libraries", "-pym", "nowhere_to_be_found")
     assert missing.code == 31
     assert "No module named 'nowhere_to_be_found' (option -pym) was found in libraries." in missing.err
+
+
+def test_a_job_that_the_program_itself_cancels_is_no_failure(cli: Cli, fake_rest: FakeRest, tmp_path: Path) -> None:
+    fake_rest.succeed()
+    fake_rest.routes[f"PATCH /v1/jobs/{JOB}"] = Answer(202, {})
+    fake_rest.ends(JOB, "CANCELED")
+    ran = run(cli, fake_rest, write(tmp_path, PROGRAM + "env.execute_async().cancel().result()"))
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_tracebacks_show_what_ran_and_not_what_the_file_is_now(cli: Cli, fake_rest: FakeRest, tmp_path: Path) -> None:
+    path = write(tmp_path, "import pathlib\npathlib.Path(__file__).write_text('other\\n' * 3)\n1 / 0  # as it was\n")
+    assert "    1 / 0  # as it was\n" in run(cli, fake_rest, path).err

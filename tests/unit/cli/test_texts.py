@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pyflow_yarn.cli.options import ACTIONS
+from pyflow_yarn.deployment.layout import source_roots
 from pyflow_yarn.version import VERSION
 from tests.unit.cli.conftest import Ran
 from tests.unit.client.fake_rest import JOB, Answer, FakeRest
@@ -246,3 +250,21 @@ def test_a_wrong_token_is_explained(cli: Cli, fake_rest: FakeRest) -> None:
     ran = cli("list", "-m", fake_rest.address)
     assert ran.code == 1
     assert "wants its token" in ran.err
+
+
+def test_faults_of_our_own_are_admitted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("pyflow_yarn.cli.main.version_line", fail)
+    ran = cli("-v")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(BLOCK + "This is a fault of pyflow-yarn itself; please report it.\nTraceback")
+    assert ran.err.rstrip().endswith("RuntimeError: unforeseen")
+
+
+def test_closed_streams_do_no_harm() -> None:
+    command = [sys.executable, "-c", "import sys; from pyflow_yarn.cli.main import main; sys.exit(main())", "-v"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(source_roots())}
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command], env=environment, check=False)
+    assert done.returncode == 0
