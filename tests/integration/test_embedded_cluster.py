@@ -16,7 +16,9 @@ import cloudpickle
 import pytest
 
 from pyflow_yarn.client.job_client import RestJobClient
+from pyflow_yarn.common import WatermarkStrategy
 from pyflow_yarn.datastream import MapFunction, RuntimeContext
+from pyflow_yarn.datastream.connectors.file_system import FileSource, StreamFormat
 from pyflow_yarn.deployment.layout import source_roots
 from pyflow_yarn.deployment.local import LocalCluster
 from pyflow_yarn.errors import ClusterError, PyflowError
@@ -85,6 +87,18 @@ def start_job(cluster: EmbeddedCluster, gate: Gate, parallelism: int = 1) -> Res
     environment.set_parallelism(parallelism)
     environment.from_collection(list(range(10))).rebalance().map(gate).print()
     job = environment.execute_async("waits at the gate")
+    assert isinstance(job, RestJobClient)
+    return job
+
+
+def start_coordinated_job(cluster: EmbeddedCluster, gate: Gate) -> RestJobClient:
+    file = Path(gate.folder).parent / "numbers.txt"
+    file.write_text("1\n2\n3\n")
+    environment = cluster.environment()
+    lines = FileSource.for_record_stream_format(StreamFormat.text_line_format(), str(file)).build()
+    numbers = environment.from_source(lines, WatermarkStrategy.no_watermarks(), "numbers")
+    numbers.map(int).map(gate).print()
+    job = environment.execute_async("has a coordinator")
     assert isinstance(job, RestJobClient)
     return job
 
@@ -174,6 +188,30 @@ def test_a_killed_job_manager_comes_back_in_place_and_finds_its_job(gate: Gate) 
         gate.let_go()
         finish(job)
         assert '"epoch":2' in (cluster.directory / "endpoint.json").read_text()
+
+
+def test_a_killed_coordinator_costs_a_restart(gate: Gate) -> None:
+    with embedded_cluster(RESTART) as cluster:
+        job = start_coordinated_job(cluster, gate)
+        waiting_worker(gate)
+        killed = cluster.one("coordinator")
+        cluster.kill(killed)
+        gate.let_go()
+        wait_until("another coordinator", lambda: cluster.find("coordinator") not in ([], [killed]))
+        finish(job)
+        wait_until("its end", lambda: not cluster.find("coordinator"))
+
+
+def test_the_coordinator_of_an_older_leader_is_gone(gate: Gate) -> None:
+    with embedded_cluster(RESTART) as cluster:
+        job = start_coordinated_job(cluster, gate)
+        first = waiting_worker(gate)
+        coordinator = cluster.one("coordinator")
+        cluster.kill(cluster.one("jobmanager"))
+        wait_until("its end", lambda: not alive(coordinator))
+        waiting_worker(gate, (first,))
+        gate.let_go()
+        finish(job)
 
 
 def test_more_parallelism_than_slots_fails_at_once(gate: Gate) -> None:

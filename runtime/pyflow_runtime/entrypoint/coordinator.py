@@ -30,14 +30,26 @@ _LAST_WORDS_SECONDS = 5.0
 def main() -> None:
     """The program."""
     file = Path(sys.argv[1])
+    settings = read_settings(file)
+    die_with_parent(settings.parent)
+    run_and_exit(lambda: run(settings))
+
+
+def run_forked(file: Path) -> int:
+    """The process, forked by a supervisor; the exit code."""
+    os.setpgid(0, 0)
+    return run(read_settings(file))
+
+
+def read_settings(file: Path) -> CoordinatorSettings:
+    """The settings, and the file that held the token is gone."""
     settings = msgspec.msgpack.decode(file.read_bytes(), type=CoordinatorSettings)
     file.unlink()
-    run_and_exit(lambda: run(settings))
+    return settings
 
 
 def run(settings: CoordinatorSettings) -> int:
     """Coordinate until the job has ended or the JobManager has gone; the exit code."""
-    die_with_parent(settings.parent)
     environment = settings.environment
     set_title(f"pyflow coordinator {environment.job.job_name}")
     start_logging(Path(settings.log_file), settings.log_level, rotate=False)

@@ -35,7 +35,11 @@ from pyflow_runtime.processes.control import (
 )
 from pyflow_runtime.processes.files import remove_directory
 from pyflow_runtime.processes.layout import Layout, read_configuration, read_secret
-from pyflow_runtime.resourcemanager.embedded_driver import (
+from pyflow_runtime.processes.supervision import (
+    CoordinatorEnded,
+    CoordinatorForked,
+    ForkCoordinator,
+    FromSupervisorMessage,
     StartTaskManager,
     StopTaskManager,
     TaskManagerEnded,
@@ -83,6 +87,7 @@ class Supervisor:
         self._job_manager = 0
         self._driver: MessageSocket[ToSupervisorMessage] | None = None
         self._task_managers: list[TaskManagerProcess] = []
+        self._coordinators: dict[int, str] = {}
         self._next_number = 1
         self._job_manager_ends: collections.deque[float] = collections.deque(maxlen=RESTARTS_AT_ONCE)
         self._exit: int | None = None
@@ -97,6 +102,11 @@ class Supervisor:
             self._install_signals()
             read_secret(layout.token, create=True)
             read_secret(layout.secret, create=True)
+            encrypted = options.TASKMANAGER_NETWORK_TRANSPORT.read(self._configuration) == "tls"
+            if encrypted and not layout.certificates.exists():
+                from pyflow_runtime.network.certificates import make_certificates
+
+                make_certificates(layout.certificates)
             self._rest = listen_rest(self._configuration)
             self._rpc = listen_unix(layout.rpc_socket)
             self._report({"rest_address": address_of(self._rest), "token_file": str(layout.token)})
@@ -138,6 +148,10 @@ class Supervisor:
             own.append(self._driver.fileno())
         return own
 
+    def _not_for_jobs(self) -> list[int]:
+        """What only a JobManager keeps, too."""
+        return self._own_descriptors() + [sock.fileno() for sock in (self._rest, self._rpc) if sock is not None]
+
     def _selector_fd(self) -> int:
         assert isinstance(self._selector, selectors.EpollSelector)
         return self._selector.fileno()
@@ -175,11 +189,17 @@ class Supervisor:
         warm_up()
         freeze()
         layout, configuration = self._layout, self._configuration
-        close = self._own_descriptors()
-        close += [sock.fileno() for sock in (self._rest, self._rpc) if sock is not None]
         number, slots = task_manager.number, task_manager.slots
-        task_manager.pid = fork(lambda: run_embedded(layout, configuration, number, slots), close=close)
+        task_manager.pid = fork(lambda: run_embedded(layout, configuration, number, slots), close=self._not_for_jobs())
         logger.info("%s with %d slots started as process %d", task_manager.id, slots, task_manager.pid)
+
+    def _fork_coordinator(self, file: str) -> None:
+        from pyflow_runtime.entrypoint.coordinator import run_forked
+
+        pid = fork(lambda: run_forked(Path(file)), close=self._not_for_jobs())
+        self._coordinators[pid] = file
+        self._tell(CoordinatorForked(file=file, pid=pid))
+        logger.info("a job coordinator started as process %d", pid)
 
     # ---- living ----
 
@@ -211,6 +231,8 @@ class Supervisor:
             code = os.waitstatus_to_exitcode(status)
             if pid == self._job_manager:
                 self._job_manager_ended(code)
+            elif pid in self._coordinators:
+                self._tell(CoordinatorEnded(file=self._coordinators.pop(pid), status=code))
             else:
                 self._task_manager_ended(pid, code)
 
@@ -228,6 +250,8 @@ class Supervisor:
     def _job_manager_ended(self, code: int) -> None:
         self._drop_driver()
         self._job_manager = 0
+        for coordinator in self._coordinators:
+            signal_process(coordinator, signal.SIGKILL)  # the next JobManager starts its own
         if code == 0:
             logger.info("the JobManager has ended the cluster")
             self._finish(0)
@@ -261,6 +285,8 @@ class Supervisor:
         for message in messages:
             if isinstance(message, StartTaskManager):
                 self._start_task_manager(self._new_task_manager(message.slots))
+            elif isinstance(message, ForkCoordinator):
+                self._fork_coordinator(message.file)
             else:
                 self._stop_task_manager(message)
 
@@ -270,7 +296,7 @@ class Supervisor:
                 task_manager.unwanted = True
                 os.kill(task_manager.pid, signal.SIGTERM)
 
-    def _tell(self, message: TaskManagerStarted | TaskManagerEnded) -> None:
+    def _tell(self, message: FromSupervisorMessage) -> None:
         if self._driver is not None:
             try:
                 self._driver.send(message)
@@ -291,7 +317,7 @@ class Supervisor:
             if sock is not None:
                 sock.close()
         pids = (self._job_manager, *(task_manager.pid for task_manager in self._task_managers))
-        children = {pid for pid in pids if pid}
+        children = {pid for pid in (*pids, *self._coordinators) if pid}
         for pid in children:
             os.kill(pid, signal.SIGTERM)
         if not reap_everything(time.monotonic() + ORDERLY_END_SECONDS, children.discard):

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pyflow_runtime.dispatcher.shell.coordinators import ForkCoordinator
 from pyflow_runtime.dispatcher.shell.process import JobManagerProcess, JobManagerSettings
 from pyflow_runtime.dispatcher.shell.supervisor_link import SupervisorLink
 from pyflow_runtime.entrypoint.sockets import address_of, listen_rest, listen_tcp, listen_unix, report_ready
@@ -43,8 +44,9 @@ def run_embedded(
     fixed = slots.read(configuration) if slots.is_set(configuration) else None
     most = options.SLOTMANAGER_NUMBER_OF_SLOTS_MAX.read(configuration)
 
-    def driver() -> ResourceDriver:
-        return EmbeddedDriver(SupervisorLink(supervisor), fixed, most)
+    def driver() -> tuple[ResourceDriver, ForkCoordinator]:
+        link = SupervisorLink(supervisor)
+        return EmbeddedDriver(link, fixed, most), link.fork_coordinator
 
     return run(configuration, layout, rest, [rpc], f"unix:{layout.rpc_socket}", driver)
 
@@ -55,7 +57,7 @@ def run(
     rest: socket.socket,
     rpc: list[socket.socket],
     rpc_address: str,
-    driver: Callable[[], ResourceDriver],
+    driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]],
     certificates: Path | None = None,
 ) -> int:
     """Be a JobManager until the cluster ends; the exit code."""
@@ -121,7 +123,13 @@ def main(arguments: list[str] | None = None) -> int:
     report_ready(given.ready_fd, ready)
     try:
         return run(
-            configuration, layout, rest, [rpc, local], ready["rpc_address"], StandaloneDriver, given.certificates
+            configuration,
+            layout,
+            rest,
+            [rpc, local],
+            ready["rpc_address"],
+            driver=lambda: (StandaloneDriver(), None),
+            certificates=given.certificates,
         )
     finally:
         for name in (layout.rpc_socket, layout.endpoint):

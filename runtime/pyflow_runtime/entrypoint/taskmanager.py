@@ -34,7 +34,7 @@ from pyflow_runtime.taskexecutor.shell.machine_facts import hardware
 from pyflow_runtime.taskexecutor.shell.process import TaskManagerProcess, TaskManagerSettings
 from pyflow_yarn.configuration import options
 from pyflow_yarn.configuration.memory import task_manager_memory
-from pyflow_yarn.errors import PyflowError
+from pyflow_yarn.errors import ConfigurationError, PyflowError
 
 
 def run_embedded(layout: Layout, configuration: Mapping[str, str], number: int, slots: int) -> int:
@@ -52,6 +52,7 @@ def run_embedded(layout: Layout, configuration: Mapping[str, str], number: int, 
         log_directory=layout.logs,
         address=lambda: f"unix:{layout.rpc_socket}",
         secret=read_secret(layout.secret, create=False),
+        certificates=layout.certificates if layout.certificates.exists() else None,
     )
 
 
@@ -69,6 +70,10 @@ def run(
 ) -> int:
     """Be a TaskManager until it has ended; the exit code. There must be one thread: the zygote is forked first."""
     set_title(f"pyflow taskmanager {task_manager_id}")
+    if options.TASKMANAGER_NETWORK_TRANSPORT.read(configuration) == "tls" and certificates is None:
+        raise ConfigurationError(
+            "taskmanager.network.transport is tls, but the TaskManager was started without --certificates."
+        )
     level = options.ENV_LOG_LEVEL.read(configuration)
     log_file = log_directory / f"{task_manager_id}.log"
     start_logging(log_file, level, rotate=True, max_files=options.ENV_LOG_MAX.read(configuration))

@@ -42,6 +42,7 @@ WARM_MODULES = (
     "pyflow_runtime.operators",
     "pyflow_runtime.state",
     "pyflow_runtime.worker.process",
+    "pyflow_runtime.entrypoint.coordinator",
 )
 
 

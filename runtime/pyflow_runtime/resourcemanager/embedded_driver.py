@@ -9,57 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
+from pyflow_runtime.processes.supervision import (
+    StartTaskManager,
+    StopTaskManager,
+    TaskManagerEnded,
+    TaskManagerStarted,
+    ToSupervisorMessage,
+)
 from pyflow_runtime.resourcemanager.driver import DriverListener
 
 MAX_FAILED_STARTS = 3
 
 
-class ToSupervisor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Base of all messages to the supervisor."""
-
-
-class StartTaskManager(ToSupervisor, tag="start_task_manager", frozen=True, kw_only=True):
-    """Fork another TaskManager."""
-
-    slots: int
-
-
-class StopTaskManager(ToSupervisor, tag="stop_task_manager", frozen=True, kw_only=True):
-    """End that TaskManager."""
-
-    task_manager_id: str
-
-
-class FromSupervisor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Base of all messages of the supervisor."""
-
-
-class TaskManagerStarted(FromSupervisor, tag="task_manager_started", frozen=True, kw_only=True):
-    """It runs, and will register. Repeated for each that runs when a JobManager starts."""
-
-    task_manager_id: str
-    slots: int
-
-
-class TaskManagerEnded(FromSupervisor, tag="task_manager_ended", frozen=True, kw_only=True):
-    """``reason`` is a clause; ``wanted`` if ``StopTaskManager`` asked for it."""
-
-    task_manager_id: str
-    reason: str
-    wanted: bool
-
-
-ToSupervisorMessage = StartTaskManager | StopTaskManager
-FromSupervisorMessage = TaskManagerStarted | TaskManagerEnded
-
-
 class Link(Protocol):
     """Carries messages between the driver and the supervisor."""
 
-    def start(self, handle: Callable[[FromSupervisorMessage], None]) -> None:
-        """Hand over what arrives from now on."""
+    def start(self, handle: Callable[[TaskManagerStarted | TaskManagerEnded], None]) -> None:
+        """Hand over what the supervisor says about TaskManagers from now on."""
 
     def send(self, message: ToSupervisorMessage) -> None:
         """Send without waiting."""
@@ -100,7 +66,7 @@ class EmbeddedDriver:
         if self._fixed_slots is None and task_manager_id in self._running and len(self._running) > 1:
             self._link.send(StopTaskManager(task_manager_id=task_manager_id))
 
-    def handle(self, message: FromSupervisorMessage) -> None:
+    def handle(self, message: TaskManagerStarted | TaskManagerEnded) -> None:
         """What the supervisor says."""
         if isinstance(message, TaskManagerStarted):
             if message.slots in self._asked_for:

@@ -6,16 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from pyflow_runtime.resourcemanager.driver import ResourceDriver, StandaloneDriver
-from pyflow_runtime.resourcemanager.embedded_driver import (
-    EmbeddedDriver,
-    FromSupervisorMessage,
+from pyflow_runtime.processes.supervision import (
     StartTaskManager,
     StopTaskManager,
     TaskManagerEnded,
     TaskManagerStarted,
     ToSupervisorMessage,
 )
+from pyflow_runtime.resourcemanager.driver import ResourceDriver, StandaloneDriver
+from pyflow_runtime.resourcemanager.embedded_driver import EmbeddedDriver
 
 
 class Listener:
@@ -36,15 +35,15 @@ class Supervisor:
     def __init__(self) -> None:
         self.asked: list[ToSupervisorMessage] = []
         self.number = 0
-        self._handle: Callable[[FromSupervisorMessage], None] | None = None
+        self._handle: Callable[[TaskManagerStarted | TaskManagerEnded], None] | None = None
 
-    def start(self, handle: Callable[[FromSupervisorMessage], None]) -> None:
+    def start(self, handle: Callable[[TaskManagerStarted | TaskManagerEnded], None]) -> None:
         self._handle = handle
 
     def send(self, message: ToSupervisorMessage) -> None:
         self.asked.append(message)
 
-    def tell(self, message: FromSupervisorMessage) -> None:
+    def tell(self, message: TaskManagerStarted | TaskManagerEnded) -> None:
         assert self._handle is not None
         self._handle(message)
 

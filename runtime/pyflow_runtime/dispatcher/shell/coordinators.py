@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -33,6 +33,9 @@ PATIENCE_SECONDS = 5.0
 LAST_WORDS_SECONDS = 1.0
 
 
+ForkCoordinator = Callable[[Path, Callable[[int], None]], Awaitable[int]]
+
+
 class _Coordinator:
     """One coordinator process."""
 
@@ -44,11 +47,15 @@ class _Coordinator:
         self.waiting: list[ToCoordinatorMessage] = []
         self.disconnected = asyncio.Event()
         self.stopping = False
+        self.killed = False
         self.kill_timer: asyncio.TimerHandle | None = None
 
 
 class Coordinators:
-    """All coordinators of one JobManager. ``feed`` takes what happens as events of the control plane."""
+    """All coordinators of one JobManager. ``feed`` takes what happens as events of the control plane.
+
+    ``fork``, where there is one, makes a coordinator of this process's own interpreter out of a warm process.
+    """
 
     def __init__(
         self,
@@ -60,6 +67,7 @@ class Coordinators:
         fetch: FetchBlob,
         feed: Callable[[Event], None],
         run: Callable[..., None],
+        fork: ForkCoordinator | None,
     ) -> None:
         self._children = children
         self._directory = directory
@@ -69,6 +77,7 @@ class Coordinators:
         self._fetch = fetch
         self._feed = feed
         self._run = run
+        self._fork = fork
         self._count = 0
         self._coordinators: dict[tuple[str, int], _Coordinator] = {}
 
@@ -173,14 +182,19 @@ class Coordinators:
             file = coordinator.directory / "settings"
             with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as handle:
                 handle.write(msgspec.msgpack.encode(settings))
-            coordinator.pid = self._children.spawn(
-                module_command(python or sys.executable, "pyflow_runtime.entrypoint.coordinator", str(file)),
-                lambda status: self._ended(key, coordinator, status),
-            )
+            coordinator.pid = await self._launch(python, file, lambda status: self._ended(key, coordinator, status))
+            if coordinator.killed:
+                self._kill(coordinator)
         except (PyflowError, OSError) as error:
             await self._gone(key, coordinator, str(error), error)
             return
         logger.info("coordinator of job %s started as process %d", effect.job_id, coordinator.pid)
+
+    async def _launch(self, python: str, file: Path, ended: Callable[[int], None]) -> int:
+        if not python and self._fork is not None:
+            return await self._fork(file, ended)
+        command = module_command(python or sys.executable, "pyflow_runtime.entrypoint.coordinator", str(file))
+        return self._children.spawn(command, ended)
 
     def _ended(self, key: tuple[str, int], coordinator: _Coordinator, status: int) -> None:
         logger.info("the coordinator of job %s has ended: %s", key[0], describe_exit(status))
@@ -210,5 +224,6 @@ class Coordinators:
         await asyncio.to_thread(remove_directory, coordinator.directory)
 
     def _kill(self, coordinator: _Coordinator) -> None:
+        coordinator.killed = True
         if coordinator.pid:
             signal_process(coordinator.pid, signal.SIGKILL)

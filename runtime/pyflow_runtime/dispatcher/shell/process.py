@@ -18,7 +18,7 @@ from pyflow_runtime.blob.messages import FetchBlob
 from pyflow_runtime.dispatcher import effects, events
 from pyflow_runtime.dispatcher.control_plane import ControlPlane
 from pyflow_runtime.dispatcher.shell.blobs import BlobServer
-from pyflow_runtime.dispatcher.shell.coordinators import Coordinators
+from pyflow_runtime.dispatcher.shell.coordinators import Coordinators, ForkCoordinator
 from pyflow_runtime.dispatcher.shell.gateway import Gateway
 from pyflow_runtime.highavailability.job_store import JobCommit, JobResult, JobStore, StaleEpochError, StoredJobs
 from pyflow_runtime.processes.children import Children
@@ -54,7 +54,7 @@ class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None
     secret: str
     store: Callable[[], JobStore]
-    driver: Callable[[], ResourceDriver]
+    driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]
     tls: ssl.SSLContext | None = None
 
 
@@ -78,6 +78,7 @@ class JobManagerProcess:
         self._store: JobStore | None = None
         self._children = Children()
         self._blobs = BlobServer(self._layout.blobs)
+        self._driver, fork_coordinator = settings.driver()
         self._coordinators = Coordinators(
             children=self._children,
             directory=self._layout.directory,
@@ -87,8 +88,8 @@ class JobManagerProcess:
             fetch=self._blobs.path,
             feed=self.feed,
             run=self._run,
+            fork=fork_coordinator,
         )
-        self._driver = settings.driver()
         self._gateway = Gateway(dict(settings.configuration), self._control_plane, self._blobs, self.feed)
         self._performers: dict[type[Any], Callable[[Any], None]] = {
             effects.SendToTaskManager: self._send_to_task_manager,

@@ -6,9 +6,18 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
-from pyflow_runtime.resourcemanager.embedded_driver import FromSupervisorMessage, ToSupervisorMessage
+from pyflow_runtime.processes.supervision import (
+    CoordinatorEnded,
+    CoordinatorForked,
+    ForkCoordinator,
+    FromSupervisorMessage,
+    TaskManagerEnded,
+    TaskManagerStarted,
+    ToSupervisorMessage,
+)
 from pyflow_runtime.rpc.errors import RpcError
 from pyflow_runtime.rpc.frames import FrameSocket, MessageSocket
 
@@ -16,17 +25,19 @@ logger = logging.getLogger(__name__)
 
 
 class SupervisorLink:
-    """Carries the messages of the ``EmbeddedDriver``. A JobManager does not outlive its supervisor."""
+    """A JobManager does not outlive its supervisor: a link that breaks needs no mending."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._connection: MessageSocket[Any] = MessageSocket(
             FrameSocket(sock), cast("type[Any]", FromSupervisorMessage)
         )
-        self._handle: Callable[[FromSupervisorMessage], None] | None = None
+        self._handle: Callable[[TaskManagerStarted | TaskManagerEnded], None] | None = None
+        self._forking: dict[str, asyncio.Future[int]] = {}
+        self._ended: dict[str, Callable[[int], None]] = {}
 
-    def start(self, handle: Callable[[FromSupervisorMessage], None]) -> None:
-        """Hand over what arrives, from the next turn of the loop on."""
+    def start(self, handle: Callable[[TaskManagerStarted | TaskManagerEnded], None]) -> None:
+        """Hand over what is said about TaskManagers, from the next turn of the loop on."""
         self._handle = handle
         self._loop.add_reader(self._connection, self._readable)
 
@@ -37,13 +48,37 @@ class SupervisorLink:
         except RpcError as error:
             logger.error("the supervisor has gone: %s", error)
 
-    def _readable(self) -> None:
-        assert self._handle is not None
+    async def fork_coordinator(self, file: Path, ended: Callable[[int], None]) -> int:
+        """Have a coordinator forked whose settings are in that file; its pid. ``ended(status)`` tells its end."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._forking[str(file)] = future
+        self._ended[str(file)] = ended
+        self.send(ForkCoordinator(file=str(file)))
         try:
-            messages = self._connection.receive()
+            return await future
+        finally:
+            del self._forking[str(file)]
+
+    def _readable(self) -> None:
+        try:
+            messages: list[FromSupervisorMessage] = self._connection.receive()
         except RpcError as error:
             logger.error("the supervisor has gone: %s", error)
             self._loop.remove_reader(self._connection)
             return
         for message in messages:
+            self._take(message)
+
+    def _take(self, message: FromSupervisorMessage) -> None:
+        if isinstance(message, CoordinatorForked):
+            future = self._forking.get(message.file)
+            if future is not None and not future.done():
+                future.set_result(message.pid)
+        elif isinstance(message, CoordinatorEnded):
+            ended = self._ended.pop(message.file, None)
+            if ended is not None:
+                # After whoever waits for the pid has got it, which may be in the same turn.
+                self._loop.call_soon(ended, message.status)
+        else:
+            assert self._handle is not None
             self._handle(message)

@@ -1,0 +1,67 @@
+"""What a JobManager and the supervisor that forked it say to each other, over a socket pair."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ToSupervisor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all messages to the supervisor."""
+
+
+class StartTaskManager(ToSupervisor, tag="start_task_manager", frozen=True, kw_only=True):
+    """Fork another TaskManager."""
+
+    slots: int
+
+
+class StopTaskManager(ToSupervisor, tag="stop_task_manager", frozen=True, kw_only=True):
+    """End that TaskManager."""
+
+    task_manager_id: str
+
+
+class ForkCoordinator(ToSupervisor, tag="fork_coordinator", frozen=True, kw_only=True):
+    """Fork a coordinator process of the supervisor's own interpreter. ``file`` holds its settings.
+
+    Answered by ``CoordinatorForked``, and ``CoordinatorEnded`` when it has ended.
+    """
+
+    file: str
+
+
+class FromSupervisor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all messages of the supervisor."""
+
+
+class TaskManagerStarted(FromSupervisor, tag="task_manager_started", frozen=True, kw_only=True):
+    """It runs, or is about to, and will register. Repeated for each when a JobManager starts."""
+
+    task_manager_id: str
+    slots: int
+
+
+class TaskManagerEnded(FromSupervisor, tag="task_manager_ended", frozen=True, kw_only=True):
+    """``reason`` is a clause; ``wanted`` if ``StopTaskManager`` asked for it."""
+
+    task_manager_id: str
+    reason: str
+    wanted: bool
+
+
+class CoordinatorForked(FromSupervisor, tag="coordinator_forked", frozen=True, kw_only=True):
+    """It runs."""
+
+    file: str
+    pid: int
+
+
+class CoordinatorEnded(FromSupervisor, tag="coordinator_ended", frozen=True, kw_only=True):
+    """``status`` as of ``os.waitstatus_to_exitcode``."""
+
+    file: str
+    status: int
+
+
+ToSupervisorMessage = StartTaskManager | StopTaskManager | ForkCoordinator
+FromSupervisorMessage = TaskManagerStarted | TaskManagerEnded | CoordinatorForked | CoordinatorEnded
