@@ -31,12 +31,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 def pythons() -> list[str]:
     """This Python, and of the others that the project supports those that are installed here."""
     found = {sys.version_info[:2]: sys.executable}
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for minor in (11, 12, 13):
-        path = shutil.which(f"python3.{minor}")
-        if path and (3, minor) not in found:
-            done = subprocess.run([path, "-I", "-c", "import ensurepip"], capture_output=True, check=False)
-            if done.returncode == 0:
-                found[3, minor] = path
+        candidates = [shutil.which(f"python3.{minor}"), *map(str, pyenv.glob(f"versions/3.{minor}.*/bin/python3"))]
+        for path in candidates:
+            if path and (3, minor) not in found:
+                done = subprocess.run([path, "-I", "-c", "import ensurepip"], capture_output=True, check=False)
+                if done.returncode == 0:
+                    found[3, minor] = path
     return list(found.values())
 
 
