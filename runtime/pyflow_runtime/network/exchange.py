@@ -15,6 +15,7 @@ import os
 import selectors
 import socket
 import ssl
+from pathlib import Path
 
 from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
 from pyflow_runtime.network import transport as transports
@@ -89,7 +90,7 @@ class Exchange:
     A worker should not end before the outputs of its finished tasks are ``drained``. A task with outputs that are not
     ``available`` had better go on collecting small batches than send them: credit counts frames.
 
-    ``certificate_directory`` of the settings, if TLS is used, holds ``ca.pem``, ``certificate.pem`` and ``key.pem``.
+    ``certificate_directory`` of the settings, if TLS is used, holds ``ca.pem``, ``cert.pem`` and ``key.pem``.
     """
 
     def __init__(
@@ -209,7 +210,9 @@ class Exchange:
         """How TLS is spoken, as server or as client."""
         context = self._contexts.get(server)
         if context is None:
-            context = transports.tls_context(self._settings.certificate_directory, server=server)
+            from pyflow_runtime.rpc.session import tls_context  # with asyncio, which nothing else here needs
+
+            context = tls_context(Path(self._settings.certificate_directory), server=server)
             self._contexts[server] = context
         return context
 

@@ -7,8 +7,6 @@ import enum
 import errno
 import os
 import socket
-import ssl
-from pathlib import Path
 
 from pyflow_runtime.taskexecutor.messages import WorkerAddress
 from pyflow_runtime.worker.messages import WorkerSettings
@@ -92,10 +90,12 @@ def listen(settings: WorkerSettings, port: int) -> tuple[dict[Transport, socket.
         for sock in sockets.values():
             sock.close()
         raise
+    # Bound to one interface, a worker can be reached there and nowhere else, whatever the host is called.
+    host = settings.host if settings.bind_host in ("", "0.0.0.0", "::") else settings.bind_host
     tcp = sockets.get(Transport.TLS) or sockets.get(Transport.TCP)
     address = WorkerAddress(
         worker_id=settings.worker_id,
-        host=settings.host,
+        host=host,
         host_id=settings.host_id,
         unix_path=path if Transport.UNIX in sockets else "",
         port=0 if tcp is None else tcp.getsockname()[1],
@@ -138,8 +138,9 @@ def dial(transport: Transport, peer: WorkerAddress) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         target: str | tuple[str, int] = peer.unix_path
     else:
-        # Addresses come from the cluster's own messages: numeric, or names that the resolver has in a file.
-        family, _, _, _, address = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)[0]
+        # Blocks for a name that is in no file; IPv4 first, as that is what workers listen on unless told otherwise.
+        found = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
         sock = socket.socket(family, socket.SOCK_STREAM)
         target = (str(address[0]), int(address[1]))
     sock.setblocking(False)
@@ -164,15 +165,3 @@ def prepare(sock: socket.socket, transport: Transport) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _KEEPALIVE:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def tls_context(certificate_directory: str, *, server: bool) -> ssl.SSLContext:
-    """How TLS is spoken: both sides show certificates of the cluster's CA."""
-    directory = Path(certificate_directory)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = False  # the CA signs nothing but members of the cluster; the handshake names the worker
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(directory / "ca.pem")
-    context.load_cert_chain(directory / "certificate.pem", directory / "key.pem")
-    return context

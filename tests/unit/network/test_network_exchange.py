@@ -36,6 +36,7 @@ from pyflow_runtime.network import (
     WatermarkStatus,
 )
 from pyflow_runtime.network import transport as transports
+from pyflow_runtime.network.certificates import make_certificates
 from pyflow_runtime.network.connection import Phase
 from pyflow_runtime.network.frames import HEADER, VERSION, Kind
 from pyflow_runtime.network.link import RemoteOutput
@@ -44,7 +45,6 @@ from pyflow_runtime.rpc import frames as rpc_frames
 from pyflow_runtime.rpc.handshake import ClientHandshake
 from pyflow_yarn.common import Types
 from pyflow_yarn.errors import ConfigurationError
-from tests.unit.network.certificates import make_certificates
 from tests.unit.network.workers import Workers, gate, output, settings
 
 TYPE = Types.TUPLE([Types.STRING(), Types.LONG()])
