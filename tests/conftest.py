@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.leaks import Belongings, Watch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 BUILD_SECONDS = 300
 WORDS = ("stream", "window", "Key", "state", "timer", "naïve", "Zürich", "the", "of", "and", "slot", "über")
+
+# How fast an example is depends on what else the machine does; what takes too long is ended by the timeout of its test.
+settings.register_profile("pyflow", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("pyflow")
 
 _watch = pytest.StashKey[Watch]()
 
