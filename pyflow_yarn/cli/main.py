@@ -113,6 +113,10 @@ def _handler(name: str) -> Callable[[CommandLine], int]:
         from pyflow_yarn.cli.run import info
 
         return info
+    if name == "config":
+        from pyflow_yarn.cli.config import config
+
+        return config
     from pyflow_yarn.cli import jobs
 
     return jobs.HANDLERS[name]

@@ -201,6 +201,8 @@ PROGRAM = (
     PYTHON_PATH,
 )
 SAVEPOINT_TYPE = _value("type", "type", "arg", 'Format of the savepoint: "canonical" (default) or "native".')
+SHOW_ORIGIN = _flag("o", "show-origin", "Say where each value comes from.")
+ALL_KEYS = _flag("a", "all", "Show the keys that are not set as well, with their defaults.")
 SAVEPOINT_DETACHED = _flag("dcp", "detached", "Trigger the savepoint and return, without waiting for its end.")
 
 
@@ -286,6 +288,12 @@ ACTIONS = {
             "triggers checkpoints for a running job.",
             "checkpoint [OPTIONS] <Job ID>",
             (_flag("full", "full", "Trigger a full checkpoint."),),
+        ),
+        Action(
+            "config",
+            "shows the effective configuration (YAML).",
+            "config [OPTIONS] [<key> ...]",
+            (ALL_KEYS, SHOW_ORIGIN),
         ),
     )
 }

@@ -66,6 +66,9 @@ nearest known key. Keys of Apache Flink that have no meaning here are accepted w
 Durations: `10 s`, `500 ms`, `1 min`, `2 h`, `1 d`, ISO `PT10S`; a bare number counts milliseconds. Sizes: `64 mb`,
 `1 gb`, by 1024; a bare number counts bytes. Lists: `a;b` or a YAML list; maps: `k:v,k2:v2` or a YAML map; an element
 with a separator in it is quoted. Values of keys that look secret (password, token...) are shown as `******`.
+
+`flink config` shows what is set, `flink config --show-origin` also where (file and line, variable, command line), `flink
+config --all` the defaults as well, and `flink config rest.port` one key.
 """
 
 
