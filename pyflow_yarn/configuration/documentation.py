@@ -67,8 +67,8 @@ Durations: `10 s`, `500 ms`, `1 min`, `2 h`, `1 d`, ISO `PT10S`; a bare number c
 `1 gb`, by 1024; a bare number counts bytes. Lists: `a;b` or a YAML list; maps: `k:v,k2:v2` or a YAML map; an element
 with a separator in it is quoted. Values of keys that look secret (password, token...) are shown as `******`.
 
-`flink config` shows what is set, `flink config --show-origin` also where (file and line, variable, command line), `flink
-config --all` the defaults as well, and `flink config rest.port` one key.
+`flink config` shows what is set, `flink config --show-origin` also where (file and line, variable, command line),
+`flink config --all` the defaults as well, and `flink config rest.port` one key.
 """
 
 
