@@ -400,7 +400,7 @@ def hash_utf8(data: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any]) -> np.n
     return hashes
 
 
-def hash_keys(keys: Sequence[Any]) -> np.ndarray[Any, Any]:
+def hash_keys(keys: Sequence[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """``key_hash`` of a sequence of keys of any supported types, as uint32."""
     import numpy as np
 
