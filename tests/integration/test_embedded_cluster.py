@@ -244,6 +244,31 @@ def test_a_stuck_function_is_ended_when_its_job_is_cancelled(gate: Gate) -> None
         wait_until("CANCELED", lambda: cluster.status(job) == "CANCELED")
 
 
+@pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])
+def test_workers_exchange_data_by_every_transport(transport: str) -> None:
+    with embedded_cluster({"taskmanager.network.transport": transport}) as cluster:
+        environment = cluster.environment()
+        environment.set_parallelism(2)
+        numbers = environment.from_collection(list(range(1000))).rebalance().map(lambda value: (value % 7, value))
+        totals = numbers.key_by(lambda pair: pair[0]).reduce(lambda one, two: (one[0], one[1] + two[1]))
+        with totals.execute_and_collect() as results:
+            largest: dict[int, int] = {}
+            for key, total in results:
+                largest[key] = max(total, largest.get(key, 0))
+        assert largest == {key: sum(range(key, 1000, 7)) for key in range(7)}
+        assert (cluster.directory / "tls").exists() == (transport == "tls")
+
+
+def test_logs_go_where_they_are_wanted(tmp_path: Path) -> None:
+    with embedded_cluster({"env.log.dir": str(tmp_path / "logs")}) as cluster:
+        wait_until("leadership", (cluster.directory / "endpoint.json").exists)
+        secrets = [(cluster.directory / name).read_text() for name in ("token", "secret")]
+    names = sorted(os.listdir(tmp_path / "logs"))
+    assert names[0] == "jobmanager.log"
+    text = "".join((tmp_path / "logs" / name).read_text() for name in names)
+    assert not [secret for secret in secrets if secret in text]
+
+
 @pytest.mark.parametrize("how", ["parent closes the pipe", "SIGTERM"])
 def test_an_orderly_end_leaves_nothing(how: str, gate: Gate) -> None:
     with embedded_cluster() as cluster:

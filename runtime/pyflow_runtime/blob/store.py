@@ -66,6 +66,12 @@ class BlobStore:
         for key in keys:
             self.path(key).unlink(missing_ok=True)
 
+    def keep_only(self, keys: set[str]) -> None:
+        """Forget all other blobs, and what was never finished."""
+        for path in list(self.directory.iterdir()):
+            if path.name not in keys:
+                path.unlink(missing_ok=True)
+
 
 class BlobWriter:
     """A blob in the making: a temporary file until ``commit``; leaving the context without that removes it."""

@@ -97,16 +97,13 @@ class Supervisor:
         """Start the cluster and keep it until it, or its client, has ended."""
         layout = self._layout
         layout.check()
+        if logs := options.ENV_LOG_DIR.read(self._configuration):
+            layout.logs = Path(logs)
         self._lock_fd = janitor.lock(layout)
         try:
             self._install_signals()
             read_secret(layout.token, create=True)
             read_secret(layout.secret, create=True)
-            encrypted = options.TASKMANAGER_NETWORK_TRANSPORT.read(self._configuration) == "tls"
-            if encrypted and not layout.certificates.exists():
-                from pyflow_runtime.network.certificates import make_certificates
-
-                make_certificates(layout.certificates)
             self._rest = listen_rest(self._configuration)
             self._rpc = listen_unix(layout.rpc_socket)
             self._report({"rest_address": address_of(self._rest), "token_file": str(layout.token)})
@@ -186,12 +183,28 @@ class Supervisor:
         from pyflow_runtime.entrypoint.taskmanager import run_embedded
         from pyflow_runtime.processes.zygote import warm_up
 
+        self._make_certificates()
         warm_up()
         freeze()
         layout, configuration = self._layout, self._configuration
         number, slots = task_manager.number, task_manager.slots
         task_manager.pid = fork(lambda: run_embedded(layout, configuration, number, slots), close=self._not_for_jobs())
         logger.info("%s with %d slots started as process %d", task_manager.id, slots, task_manager.pid)
+
+    def _make_certificates(self) -> None:
+        wanted = options.TASKMANAGER_NETWORK_TRANSPORT.read(self._configuration) == "tls"
+        directory = self._layout.certificates
+        if not wanted or directory.exists():
+            return
+
+        def make() -> int:
+            from pyflow_runtime.network.certificates import make_certificates
+
+            make_certificates(directory)
+            return 0
+
+        # In a process of its own: the library is large, and its pages would be in every worker.
+        os.waitpid(fork(make), 0)
 
     def _fork_coordinator(self, file: str) -> None:
         from pyflow_runtime.entrypoint.coordinator import run_forked

@@ -101,6 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
         layout = Layout(given.directory.absolute())
         layout.check()
         configuration = read_configuration(given.configuration)
+        if logs := options.ENV_LOG_DIR.read(configuration):
+            layout.logs = Path(logs)
         read_secret(layout.token, create=True)
         read_secret(layout.secret, create=True)
         rest = listen_rest(configuration, any_port=False)

@@ -7,6 +7,7 @@ zygote's own death harms nobody.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -33,6 +34,7 @@ from pyflow_runtime.worker.messages import ForkFailed, ForkWorker, WorkerForked
 logger = logging.getLogger(__name__)
 _PID = struct.Struct("!q")
 
+LAST_ERROR = "last-error"
 WARM_MODULES = (
     "cloudpickle",
     "mmh3",
@@ -119,5 +121,11 @@ def _worker(request: ForkWorker, parent: int, middle: int, control: socket.socke
     set_title(f"pyflow worker {settings.task_manager_id}/{settings.slot}")
     from pyflow_runtime.worker.process import run_worker
 
-    run_worker(settings)
+    try:
+        run_worker(settings)
+    except Exception as error:
+        # For whoever tells the user how the worker ended; the log has the traceback.
+        with contextlib.suppress(OSError):
+            Path(settings.directory, LAST_ERROR).write_text(f"{type(error).__name__}: {error}"[:1000])
+        raise
     return 0

@@ -106,9 +106,17 @@ class Session(asyncio.Protocol):
         return self._conversation is not None and self._reason is None
 
     def send(self, message: msgspec.Struct) -> None:
-        """Send a one-way message; silently dropped when the session has ended (``closed`` tells)."""
-        if self.open:
+        """Send a one-way message; silently dropped when the session has ended (``closed`` tells).
+
+        A message above the limit ends the session: what follows it may rely on it.
+        """
+        if not self.open:
+            return
+        try:
             self._write(FrameKind.MESSAGE, _encode(message))
+        except ProtocolError as error:
+            logger.error("to %s %s: %s", self.peer.role, self.peer.identity, error)
+            self.close(str(error))
 
     async def request(self, message: msgspec.Struct, answer: type[T], timeout: float) -> T:
         """Ask, and wait for the answer; ``RemoteError``, ``DeadlineExceeded`` or ``ConnectionLost`` if it fails."""
@@ -168,7 +176,6 @@ class Session(asyncio.Protocol):
         """Handle whatever frames these bytes complete."""
         self._heard = self._loop.time()
         try:
-            # A welcome and the first real frames may come in one piece: the limit counts for what follows a header.
             for frame in self._decoder.feed(data):
                 if self._reason is not None:
                     return

@@ -45,6 +45,16 @@ def test_content_is_checked(tmp_path: Path) -> None:
             store.has(key)
 
 
+def test_only_some_are_kept(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    keys = [key_of(content) for content in (b"a", b"b")]
+    store.put(keys[0], b"a")
+    store.put(keys[1], b"b")
+    (store.directory / ".half").touch()
+    store.keep_only({keys[1], key_of(b"c")})
+    assert os.listdir(store.directory) == [keys[1]]
+
+
 class Origin:
     """A BlobServer that gives small pieces."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pyflow_runtime.rpc import session as sessions
 from pyflow_runtime.rpc.errors import (
     AuthenticationError,
     ConnectionLost,
@@ -263,6 +264,23 @@ def test_a_malformed_message_ends_the_session_with_the_reason(tmp_path: Path) ->
         client.send(Ask("a request sent as a message"))
         assert "could not be read" in await client.wait_closed()
         await until(lambda: bool(server.closed))
+        accepting.close()
+        await accepting.wait_closed()
+
+    run(body)
+
+
+def test_a_message_above_the_limit_ends_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        server = Server()
+        listening, address = listen("unix", tmp_path)
+        accepting = await serve(listening, server.choose)
+        client = await connect(address, ClientHandshake("taskmanager", "t"), Conversation())
+        monkeypatch.setattr(sessions, "FRAME_LIMIT", 100)
+        with pytest.raises(ProtocolError, match="above the limit of 100 bytes"):
+            await client.request(Ask("x" * 200), Say, 1)
+        client.send(Say("x" * 200))
+        assert "above the limit" in await client.wait_closed()
         accepting.close()
         await accepting.wait_closed()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from pyflow_runtime.blob.messages import CHUNK_SIZE, BlobChunk, FetchBlob
 from pyflow_runtime.blob.store import BlobStore
-from pyflow_yarn.errors import ClusterError
+from pyflow_yarn.errors import ClusterError, ExternalError
 from pyflow_yarn.graph.job_graph import JobGraph
 
 PROMISE_SECONDS = 300.0
@@ -36,6 +36,34 @@ class BlobServer:
         for key, content in blobs.items():
             await asyncio.to_thread(self._store.put, key, content)
 
+    async def receive(self, key: str, content: AsyncIterator[bytes]) -> None:
+        """Store a blob of any size while it comes in; the client may count on it for some minutes."""
+        if self._store.has(key):
+            async for _ in content:
+                pass
+        else:
+            try:
+                with self._store.writer(key) as writer:
+                    pieces: list[bytes] = []
+                    async for piece in content:
+                        pieces.append(piece)
+                        if sum(map(len, pieces)) >= CHUNK_SIZE:
+                            await asyncio.to_thread(writer.write, b"".join(pieces))
+                            pieces.clear()
+                    writer.write(b"".join(pieces))
+                    writer.commit()
+            except OSError as error:
+                raise ExternalError(f"The JobManager cannot store a file of the job: {error.strerror}.") from error
+        self._promised[key] = time.monotonic() + PROMISE_SECONDS
+
+    async def receive(self, key: str, content: AsyncIterator[bytes]) -> None:
+        """Store a blob while it comes in; it stays until its job does not need it, or some minutes if none comes."""
+        with self._store.writer(key) as writer:
+            async for piece in content:
+                await asyncio.to_thread(writer.write, piece)
+            await asyncio.to_thread(writer.commit)
+        self._promised[key] = time.monotonic() + PROMISE_SECONDS
+
     def keep(self, graph: JobGraph) -> None:
         """The job needs its blobs from now on; ``ClusterError`` if one is not here."""
         keys = {artifact.blob for artifact in graph.artifacts}
@@ -43,6 +71,11 @@ class BlobServer:
             names = ", ".join(artifact.name for artifact in graph.artifacts if artifact.blob in missing)
             raise ClusterError(f"Files of job '{graph.name}' are missing on the JobManager: {names}; submit it again.")
         self._jobs[graph.job_id] = keys
+
+    def recover(self, graphs: Iterable[JobGraph]) -> None:
+        """A new JobManager: these jobs need their blobs, all others are left over from jobs that ended."""
+        self._jobs = {graph.job_id: {artifact.blob for artifact in graph.artifacts} for graph in graphs}
+        self._store.keep_only(set().union(*self._jobs.values()))
 
     def release(self, job_id: str) -> None:
         """The job has ended: blobs that nobody needs any more go."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from pyflow_runtime.dispatcher.control_plane import ControlPlane
@@ -13,10 +13,12 @@ from pyflow_runtime.dispatcher.events import CancelJob, CollectRequest, Event, S
 from pyflow_runtime.dispatcher.shell.blobs import BlobServer
 from pyflow_runtime.dispatcher.views import ClusterView, ExceptionEntry, JobView, TaskManagerView
 from pyflow_runtime.highavailability.job_store import JobResult
-from pyflow_yarn.errors import ClusterError, JobNotFoundError
+from pyflow_runtime.rpc.frames import FRAME_LIMIT
+from pyflow_yarn.errors import ClusterError, JobNotFoundError, UserError
 from pyflow_yarn.graph.job_graph import JobGraph
 
 REPLY_TIMEOUT = 60.0
+MAX_FUNCTIONS = FRAME_LIMIT // 2
 
 
 class Gateway:
@@ -54,12 +56,10 @@ class Gateway:
         else:
             future.set_result(effect.result)
 
-    def wake_waiters(self) -> None:
-        """Something has happened: whoever waits for the end of a job may look again."""
-        if not self._waiters:
-            return
-        for waiter, job_id in list(self._waiters.items()):
-            if not waiter.done() and self._terminal(job_id):
+    def job_terminated(self, job_id: str) -> None:
+        """Whoever waits for the end of that job may look."""
+        for waiter, awaited in list(self._waiters.items()):
+            if awaited == job_id and not waiter.done():
                 waiter.set_result(None)
 
     def close(self) -> None:
@@ -75,13 +75,31 @@ class Gateway:
 
     async def submit_job(self, graph: JobGraph, blobs: dict[str, bytes]) -> None:
         """See ``JobManagerGateway``."""
+        size = sum(len(operator.definition) for vertex in graph.vertices for operator in vertex.operators)
+        if size > MAX_FUNCTIONS:
+            raise UserError(
+                f"The functions and collections of job '{graph.name}' have {size // 1024**2} mb, and at most"
+                f" {MAX_FUNCTIONS // 1024**2} mb can travel with a job: let it read its data from files."
+            )
         await self._blobs.put(blobs)
         self._blobs.keep(graph)
-        await self._ask(lambda request_id: SubmitJob(request_id=request_id, graph=graph), REPLY_TIMEOUT)
+        try:
+            await self._ask(lambda request_id: SubmitJob(request_id=request_id, graph=graph), REPLY_TIMEOUT)
+        finally:
+            if self._over(graph.job_id):
+                self._blobs.release(graph.job_id)
 
     async def missing_blobs(self, keys: list[str]) -> list[str]:
         """See ``JobManagerGateway``."""
         return self._blobs.missing(keys)
+
+    async def put_blob(self, key: str, content: AsyncIterator[bytes]) -> None:
+        """See ``JobManagerGateway``."""
+        await self._blobs.receive(key, content)
+
+    async def put_blob(self, key: str, content: AsyncIterator[bytes]) -> None:
+        """See ``JobManagerGateway``."""
+        await self._blobs.receive(key, content)
 
     async def cancel_job(self, job_id: str) -> None:
         """See ``JobManagerGateway``."""
@@ -151,7 +169,7 @@ class Gateway:
         finally:
             del self._replies[request_id]
 
-    def _terminal(self, job_id: str) -> bool:
+    def _over(self, job_id: str) -> bool:
         try:
             return self.job(job_id).status.globally_terminal
         except JobNotFoundError:

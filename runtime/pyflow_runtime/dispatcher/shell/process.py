@@ -165,7 +165,6 @@ class JobManagerProcess:
                 handled = self._queue.pop(0)
                 for effect in self._control_plane.handle(handled, now()):
                     self._performers[type(effect)](effect)
-                self._gateway.wake_waiters()
         except Exception as error:
             logger.exception("the JobManager cannot go on")
             if not self._done.done():
@@ -207,8 +206,7 @@ class JobManagerProcess:
 
     def _lead(self, store: JobStore, epoch: int, stored: StoredJobs) -> int:
         self._store = store
-        for graph in stored.graphs:
-            self._blobs.keep(graph)
+        self._blobs.recover(stored.graphs)
         self._gateway.remember(stored.results)
         logger.info("leader epoch %d, %d jobs to go on with", epoch, len(stored.graphs))
         self.feed(
@@ -266,6 +264,7 @@ class JobManagerProcess:
 
     def _job_terminated(self, effect: effects.JobTerminated) -> None:
         self._blobs.release(effect.job_id)
+        self._gateway.job_terminated(effect.job_id)
 
     # ---- sessions ----
 

@@ -22,6 +22,7 @@ from pyflow_runtime.processes.children import Children
 from pyflow_runtime.processes.control import describe_exit, signal_process
 from pyflow_runtime.processes.files import remove_directory
 from pyflow_runtime.processes.timers import Timers, now
+from pyflow_runtime.processes.zygote import LAST_ERROR
 from pyflow_runtime.rpc.errors import ConnectionLost, RemoteError, RpcError
 from pyflow_runtime.rpc.handshake import ClientHandshake, Hello
 from pyflow_runtime.rpc.session import Conversation, Session, connect, serve
@@ -357,6 +358,8 @@ class TaskManagerProcess:
 
     def _worker_ended(self, worker_id: str, slot: int, worker: _Worker, status: int) -> None:
         how = describe_exit(status)
+        with contextlib.suppress(OSError):
+            how += f" ({(worker.directory / LAST_ERROR).read_text()})"
         logger.info("worker %s (process %d) has ended: %s", worker_id, worker.pid, how)
         self._run(self._worker_gone(worker_id, worker, f"The worker process {worker.pid} of slot {slot} ended: {how}."))
 
