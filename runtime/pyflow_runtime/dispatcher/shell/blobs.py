@@ -56,14 +56,6 @@ class BlobServer:
                 raise ExternalError(f"The JobManager cannot store a file of the job: {error.strerror}.") from error
         self._promised[key] = time.monotonic() + PROMISE_SECONDS
 
-    async def receive(self, key: str, content: AsyncIterator[bytes]) -> None:
-        """Store a blob while it comes in; it stays until its job does not need it, or some minutes if none comes."""
-        with self._store.writer(key) as writer:
-            async for piece in content:
-                await asyncio.to_thread(writer.write, piece)
-            await asyncio.to_thread(writer.commit)
-        self._promised[key] = time.monotonic() + PROMISE_SECONDS
-
     def keep(self, graph: JobGraph) -> None:
         """The job needs its blobs from now on; ``ClusterError`` if one is not here."""
         keys = {artifact.blob for artifact in graph.artifacts}

@@ -97,10 +97,6 @@ class Gateway:
         """See ``JobManagerGateway``."""
         await self._blobs.receive(key, content)
 
-    async def put_blob(self, key: str, content: AsyncIterator[bytes]) -> None:
-        """See ``JobManagerGateway``."""
-        await self._blobs.receive(key, content)
-
     async def cancel_job(self, job_id: str) -> None:
         """See ``JobManagerGateway``."""
         await self._ask(lambda request_id: CancelJob(request_id=request_id, job_id=job_id), REPLY_TIMEOUT)
