@@ -9,17 +9,19 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pyflow_yarn.client.blobs import Blob
 from pyflow_yarn.client.job_client import JobCancelledError, RestJobClient
 from pyflow_yarn.client.packaging import package, submission_body
 from pyflow_yarn.client.progress import progress_line
-from pyflow_yarn.client.rest import Conflict, RestClient, Unavailable, binary_body, json_body
-from pyflow_yarn.configuration.options import EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT, REST_SERVER_MAX_CONTENT_LENGTH
+from pyflow_yarn.client.rest import Body, Conflict, RestClient, Unavailable, binary_body, json_body
+from pyflow_yarn.configuration.options import EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT
 from pyflow_yarn.datastream.execution import PreparedJob, ResultPage
 from pyflow_yarn.deployment.cluster import Cluster
-from pyflow_yarn.errors import PyflowError, UserError
+from pyflow_yarn.errors import PyflowError
 from pyflow_yarn.graph.operators import OperatorKind
 
 CANCEL_PATIENCE = 15.0
+LARGEST_TOGETHER = 1 << 20
 PAGE_SIZE = 1000
 NOT_RUNNING_PAUSE = 0.05
 
@@ -75,10 +77,7 @@ class ClusterExecutor:
             python_executable=job.graph.python_executable or self._python_executable,
         )
         rest = self.rest()
-        missing = self._missing_blobs(rest, list(contents.blobs))
-        body = submission_body(msgspec.msgpack.encode(graph), {key: contents.blobs[key] for key in missing})
-        self._check_size(body.length)
-        rest.request("POST", "/jobs", body)
+        self._send(rest, msgspec.msgpack.encode(graph), contents.blobs)
         progress = progress_line(rest, graph.job_id, graph.name, prints=_prints(job)) if attached else None
         client = RestJobClient(rest, graph.job_id, attached, progress)
         self.jobs.append(client)
@@ -86,14 +85,18 @@ class ClusterExecutor:
         sys.stdout.flush()
         return client
 
-    def _check_size(self, size: int) -> None:
-        """A cluster that has our configuration would refuse it, but only after it has been sent."""
-        limit = REST_SERVER_MAX_CONTENT_LENGTH.read(self._configuration)
-        if self._cluster.ends_with_client and size > limit:
-            raise UserError(
-                f"The job and its files have {size} bytes, which is more than {REST_SERVER_MAX_CONTENT_LENGTH.key}"
-                f" ({limit}) lets through: raise it with -D{REST_SERVER_MAX_CONTENT_LENGTH.key}={size * 2}."
-            )
+    def _send(self, rest: RestClient, graph: bytes, blobs: Mapping[str, Blob]) -> None:
+        """Send what the cluster lacks: large blobs by themselves, small ones together with the graph."""
+        riders: dict[str, Blob] = {}
+        room = LARGEST_TOGETHER
+        for key in self._missing_blobs(rest, list(blobs)):
+            blob = blobs[key]
+            if blob.size <= room:
+                riders[key] = blob
+                room -= blob.size
+            else:
+                rest.request("PUT", f"/blobs/{key}", Body(blob.chunks, blob.size, "application/octet-stream"))
+        rest.request("POST", "/jobs", submission_body(graph, riders))
 
     @staticmethod
     def _missing_blobs(rest: RestClient, keys: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ Times are epoch milliseconds, durations milliseconds, -1 where there is none yet
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 import msgspec
@@ -100,6 +101,9 @@ class JobManagerGateway(Protocol):
 
     async def missing_blobs(self, keys: list[str]) -> list[str]:
         """Which of these blobs the BlobServer lacks."""
+
+    async def put_blob(self, key: str, content: AsyncIterator[bytes]) -> None:
+        """Store one blob while it comes in; ``ExternalError`` if it is not what its key says."""
 
     async def cancel_job(self, job_id: str) -> None:
         """Ask for cancellation. ``JobNotFoundError``; ``ClusterError`` if it ended in another state already."""

@@ -22,6 +22,7 @@ from pyflow_yarn.configuration.options import REST_SERVER_MAX_CONTENT_LENGTH, WE
 
 logger = logging.getLogger(__name__)
 
+_UNBOUNDED = 1 << 62
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -76,7 +77,7 @@ class Gate:
             return
         scope = {**scope, "path": _plain_path(scope["path"])}
         headers = Headers(scope=scope)
-        body = _BoundedBody(receive, self._max_content_length)
+        body = _BoundedBody(receive, _UNBOUNDED if _is_blob(scope) else self._max_content_length)
         sender = _Sender(send, self._allowed_origin)
         try:
             self._admit(scope, headers)
@@ -100,6 +101,11 @@ class Gate:
         matches = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token)
         if kind.lower() != "bearer" or not matches:
             raise RequestError(401, "This cluster wants its token in the header 'Authorization: Bearer <token>'.")
+
+
+def _is_blob(scope: Scope) -> bool:
+    """Whether the body goes to disk as it comes in: then its size is no matter of memory."""
+    return bool(scope["method"] == "PUT" and scope["path"].startswith("/blobs/"))
 
 
 def _plain_path(path: str) -> str:

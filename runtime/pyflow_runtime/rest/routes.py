@@ -71,6 +71,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST", "/blobs/missing", submission.missing_blobs, "{keys: [SHA-256, ...]} → {missing: [...]}", ours=True
     ),
+    Endpoint("PUT", "/blobs/{key}", submission.put_blob, "the content, of any size; key: its SHA-256", ours=True),
     Endpoint("GET", "/taskmanagers", task_managers.task_managers),
     Endpoint("GET", "/taskmanagers/{task_manager}", task_managers.task_manager_detail),
     Endpoint("GET", "/applications/overview", applications.application_overview),

@@ -147,6 +147,15 @@ async def missing_blobs(request: Request, gateway: JobManagerGateway) -> Respons
     return json_answer({"missing": await gateway.missing_blobs(keys) if keys else []})
 
 
+async def put_blob(request: Request, gateway: JobManagerGateway) -> Response:
+    """Stores one blob, of any size: its bytes are the body, and go to disk as they come in."""
+    key = request.path_params["key"]
+    if _BLOB_KEY.fullmatch(key) is None:
+        raise RequestError(400, f"'{shown(key)}' is not the key of a blob: those have 64 hexadecimal digits.")
+    await gateway.put_blob(key, request.stream())
+    return json_answer({}, 201)
+
+
 async def coordination(request: Request, gateway: JobManagerGateway) -> Response:
     """Passes a request on to an operator and its answer back: as bytes, or in base64 inside JSON."""
     job = job_of(request, gateway)

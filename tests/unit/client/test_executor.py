@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import sys
@@ -17,7 +18,7 @@ from pyflow_yarn.common import Configuration
 from pyflow_yarn.datastream import StreamExecutionEnvironment
 from pyflow_yarn.datastream.execution import set_executor
 from pyflow_yarn.deployment.cluster import Endpoint
-from pyflow_yarn.errors import UserError, UserFunctionError
+from pyflow_yarn.errors import UserFunctionError
 from tests.unit.client.fake_rest import JOB, Answer, FakeRest, Request
 
 
@@ -153,13 +154,17 @@ def test_ctrl_c_cancels_on_a_cluster_that_ends_with_the_client(
     assert capsys.readouterr().err == f"Job {JOB} was cancelled.\n"
 
 
-def test_what_the_cluster_would_refuse_for_its_size_is_not_even_sent(fake_rest: FakeRest, tmp_path: Path) -> None:
-    cluster = FakeCluster(fake_rest, ends_with_client=True)
-    executor = ClusterExecutor({"rest.server.max-content-length": "1024"}, cluster)
-    fake_rest.succeed()
-    set_executor(executor)
-    with pytest.raises(UserError, match=r"more than rest.server.max-content-length \(1024\) lets through"):
-        submit(executor)
-    set_executor(None)
-    executor.close()
-    assert fake_rest.sent("POST", "/v1/jobs") == []
+def test_large_files_are_sent_by_themselves(fake_rest: FakeRest, executor: ClusterExecutor, tmp_path: Path) -> None:
+    content = b"x" * (1 << 20) + b"y"
+    (tmp_path / "large").write_bytes(content)
+    key = hashlib.sha256(content).hexdigest()
+    fake_rest.routes[f"PUT /v1/blobs/{key}"] = Answer(201)
+    env = environment()
+    env.register_cached_file(str(tmp_path / "large"), "large")
+    env.from_collection([1]).print()
+    env.execute()
+    (sent,) = fake_rest.sent("PUT", f"/v1/blobs/{key}")
+    assert sent.body == content
+    body = fake_rest.sent("POST", "/v1/jobs")[0].body
+    assert len(body) < 1 << 20
+    assert body.count(b"filename=") == 2, "the graph and the sources"

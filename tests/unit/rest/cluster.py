@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -135,6 +136,7 @@ class FakeGateway:
         self.views = {view.job_id: view for view in jobs}
         self.submitted: list[tuple[JobGraph, dict[str, bytes]]] = []
         self.known_blobs: set[str] = set()
+        self.blobs: dict[str, bytes] = {}
         self.cancelled: list[str] = []
         self.asked: list[tuple[str, str, bytes]] = []
         self.answer: bytes | Exception = b"answer"
@@ -146,6 +148,9 @@ class FakeGateway:
 
     async def missing_blobs(self, keys: list[str]) -> list[str]:
         return [key for key in keys if key not in self.known_blobs]
+
+    async def put_blob(self, key: str, content: AsyncIterator[bytes]) -> None:
+        self.blobs[key] = b"".join([piece async for piece in content])
 
     async def cancel_job(self, job_id: str) -> None:
         view = self.job(job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -48,7 +49,8 @@ def test_without_the_token_nothing_is_told(client: Client, gateway: FakeGateway,
     headers = {} if header is None else {"authorization": header}
     for endpoint in ENDPOINTS:
         path = endpoint.path.format(
-            job=JOB, vertex=SOURCE, subtask=0, attempt=0, operator=SOURCE, application=JOB, task_manager="x"
+            **{"job": JOB, "vertex": SOURCE, "subtask": 0, "attempt": 0, "operator": SOURCE, "application": JOB},
+            **{"task_manager": "x", "key": "0" * 64},
         )
         answer = client.call(endpoint.method, path, headers=headers, token=None)
         if path == "/healthz":
@@ -243,6 +245,16 @@ def test_a_body_that_is_cut_off(client: Client, cut: int) -> None:
     assert client.call("POST", "/jobs", body[:-cut], headers).status == 400
 
 
+def test_blobs_of_any_size_come_by_themselves(client: Client, gateway: FakeGateway) -> None:
+    content = b"x" * 200_000
+    key = hashlib.sha256(content).hexdigest()
+    assert client.call("PUT", f"/blobs/{key}", content).status == 201
+    assert gateway.blobs == {key: content}
+    answer = client.call("PUT", "/blobs/nonsense", content)
+    assert answer.status == 400 and "is not the key of a blob" in answer.error
+    assert client.call("PUT", f"/blobs/{key}", content, token=None).status == 401
+
+
 @pytest.mark.parametrize("declared", [True, False])
 def test_bodies_are_bounded(client: Client, gateway: FakeGateway, declared: bool) -> None:
     body, headers = submission(graph(), bytes(200_000))
@@ -327,7 +339,7 @@ def test_no_request_makes_the_server_fail(
 ) -> None:
     client = Client(FakeGateway(job(), job(OTHER_JOB, JobStatus.FINISHED)))
     names = dict(zip(("job", "vertex", "subtask", "attempt"), ids, strict=True))
-    path = endpoint.path.format(**names, operator=ids[1], application=ids[0], task_manager=ids[1])
+    path = endpoint.path.format(**names, operator=ids[1], application=ids[0], task_manager=ids[1], key=ids[0])
     target = path.replace("?", "").replace("\n", "")
     answer = client.call(endpoint.method, f"{target}?mode={query}", body, {"content-type": content_type})
     assert answer.status < 500, answer
