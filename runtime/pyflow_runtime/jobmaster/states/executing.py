@@ -146,8 +146,7 @@ class Executing(JobState):
             region.restart_at = max(region.restart_at, job.outbox.now + delay)
             region.phase = RegionPhase.CANCELLING
             self._lacking.pop(region.index, None)
-        for region in regions:
-            job.cancel_executions(subtask.current for subtask in region.subtasks)
+        job.cancel_executions(subtask.current for region in regions for subtask in region.subtasks)
         self._continue_restarts(regions)
 
     def _continue_restarts(self, regions: Iterable[PipelinedRegion]) -> None:
