@@ -62,6 +62,7 @@ class Connection:
         self._mask = 0
         self._client: ClientHandshake | None = None
         self._server: ServerHandshake | None = None
+        self._held: tuple[bytes, bool] | None = None
         self._greeting = bytearray()
         self._out: deque[Buffer] = deque()
         self._blocked = False  # the kernel takes no more; a writable event ends that
@@ -167,13 +168,31 @@ class Connection:
                 return
         else:
             assert self._server is not None
+            stranger = self._server.hello is None
             answer, welcome = self._server.receive(frame)
-            self._queue(answer)
-            if not welcome:
-                self._write()
-                return
             assert self._server.hello is not None
             self.link.peer = self._server.hello.identity
+            if stranger and self.exchange.waits(self):
+                self._held = (answer, welcome)
+                return
+            self._answer(answer, welcome)
+            return
+        self._opened()
+
+    def _answer(self, answer: bytes, welcome: bool) -> None:
+        self._queue(answer)
+        if welcome:
+            self._opened()
+        else:
+            self._write()
+
+    def go_on(self) -> None:
+        """Answer a caller after all whose answer was held back."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._answer(*held)
+
+    def _opened(self) -> None:
         self.phase = Phase.OPEN
         self._client = self._server = None
         self.exchange.connected(self)
@@ -353,11 +372,11 @@ class Connection:
 
     # ---- end ----
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, expected: bool = False) -> None:
         """End the connection; channels that had not come to their end are broken."""
         if self.phase is Phase.CLOSED:
             return
-        if self.phase is not Phase.OPEN:
+        if self.phase is not Phase.OPEN and not expected:
             _log.info("data connection with worker %s was not established: %s", self.link.peer or "?", reason)
         self.phase = Phase.CLOSED
         if self._socket is not None:

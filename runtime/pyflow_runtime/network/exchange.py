@@ -1,10 +1,10 @@
 """The exchange of one slot worker: everything that enters or leaves it as data.
 
 One connection per pair of workers, opened when the first channel needs it, carries all channels between them in both
-directions. (If both dial at the same moment there are two, each for the channels that its dialler opened.) A socket per
-pair of TaskManagers, as in Flink, would need a process in between that copies every byte once more, since slots are
-processes here. The price is descriptors: a worker that talks with all others of 1,000 TaskManagers with 8 slots each
-holds 8,000 of them (a shuffle of that size needs ``ulimit -n`` above it), against 1,000 with a socket per TaskManager.
+directions. A socket per pair of TaskManagers, as in Flink, would need a process in between that copies every byte once
+more, since slots are processes here. The price is descriptors: a worker that talks with all others of 1,000
+TaskManagers with 8 slots each holds 8,000 of them (a shuffle of that size needs ``ulimit -n`` above it), against 1,000
+with a socket per TaskManager.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
 from pyflow_runtime.network import transport as transports
 from pyflow_runtime.network.channels import InputGate, OutputChannel
 from pyflow_runtime.network.codec import EdgeCodec
-from pyflow_runtime.network.connection import Connection
+from pyflow_runtime.network.connection import Connection, Phase
 from pyflow_runtime.network.consumers import Consumers
 from pyflow_runtime.network.errors import ChannelBroken
 from pyflow_runtime.network.frames import OpenRequest
@@ -116,6 +116,7 @@ class Exchange:
         self._peers: dict[str, Connection] = {}  # where channels to a worker are opened
         self._connections: set[Connection] = set()
         self._strangers: dict[Connection, None] = {}  # in order of arrival
+        self._waiting: dict[str, Connection] = {}  # callers that this worker calls, too
         self._contexts: dict[bool, ssl.SSLContext] = {}
         self._closed = False
         sockets, self.address = transports.listen(settings, port)
@@ -226,14 +227,41 @@ class Exchange:
         connection.accept()
 
     def connected(self, connection: Connection) -> None:
-        """The peer of a connection has proved who it is: channels to it may be opened there too."""
+        """The peer of a connection has proved who it is: channels to it may be opened there too.
+
+        If two workers dial each other at the same moment, the call of the one with the smaller id is used: it lets
+        the other's wait (``waits``), which moves its channels over as soon as it has taken the call, here.
+        """
         self._strangers.pop(connection, None)
-        self._peers.setdefault(connection.link.peer, connection)
+        peer = connection.link.peer
+        own = self._peers.setdefault(peer, connection)
+        if own is not connection and own.phase is not Phase.OPEN and peer < self.worker_id:
+            connection.link.adopt(own.link)
+            self._peers[peer] = connection
+            own.close("the peer has called", expected=True)
+        waiting = self._waiting.pop(peer, None)
+        if waiting is not None:
+            waiting.close("the peer has taken the call", expected=True)
+
+    def waits(self, connection: Connection) -> bool:
+        """Whether a caller is not answered yet because this worker is calling it, too, and has the smaller id."""
+        peer = connection.link.peer
+        own = self._peers.get(peer)
+        if own is None or own.phase is Phase.OPEN or peer <= self.worker_id or peer in self._waiting:
+            return False
+        self._waiting[peer] = connection
+        return True
 
     def disconnected(self, connection: Connection) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
         self._strangers.pop(connection, None)
         self.dirty.discard(connection)
-        if self._peers.get(connection.link.peer) is connection:
-            del self._peers[connection.link.peer]
+        peer = connection.link.peer
+        if self._waiting.get(peer) is connection:
+            del self._waiting[peer]
+        if self._peers.get(peer) is connection:
+            del self._peers[peer]
+            waiting = self._waiting.pop(peer, None)
+            if waiting is not None:
+                waiting.go_on()

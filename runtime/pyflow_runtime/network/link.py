@@ -89,6 +89,19 @@ class Link:
         self.send(pack(Kind.OPEN, output.id, payload=msgspec.msgpack.encode(request)))
         return output
 
+    def adopt(self, other: Link) -> None:
+        """Take over the channels that were to be opened on a link of which nothing has been sent yet.
+
+        Only while this side has opened nothing here: the channels keep their numbers.
+        """
+        if self._next_output:
+            raise ValueError("this link has channels of its own")
+        self._next_output, self._outputs, other._outputs = other._next_output, other._outputs, {}
+        for output in self._outputs.values():
+            output.move(self)
+        self._control.extend(other._control)
+        other._control.clear()
+
     def send(self, frame: bytes, now: bool = False) -> None:
         """Queue a frame that belongs to the connection; ``now`` asks for it to be written at once."""
         if self.failure is None:
@@ -330,6 +343,13 @@ class RemoteOutput(OutputChannel):
             self._in_line = True
             self._link.line.append(self)
         return frame.size
+
+    def move(self, link: Link) -> None:
+        """Belong to another link from now on; nothing has been sent on the one before."""
+        if self._in_line:
+            self._link.line.remove(self)
+            link.line.append(self)
+        self._link = link
 
     def receive(self, frame: Frame) -> None:
         """An answer of the consumer."""

@@ -110,7 +110,7 @@ def test_all_to_all(workers: Workers, transport: dict[str, Any]) -> None:
             if (arrived := merged.poll()) is not None:
                 received[arrived[0], consumer].append(arrived[1])
     assert received == sent
-    assert [len(exchange._peers) for exchange in exchanges] == [count - 1] * count
+    assert [len(exchange._connections) for exchange in exchanges] == [count - 1] * count
     used = {name for exchange in exchanges for name in transports_of(exchange)}
     assert used == {transport["transport"]}
     assert sum(merged.records for merged in gates) == sum(channel.records for channel, _ in plans)
@@ -151,11 +151,50 @@ def test_two_workers_that_dial_each_other_at_once(workers: Workers, transport: d
     back.send(Batch(["back"]))
     assert workers.collect(gate(b, number=0), 1) == [Batch(["there"])]
     assert workers.collect(gate(a, number=1), 1) == [Batch(["back"])]
-    assert [len(exchange._connections) for exchange in (a, b)] == [2, 2]
-    (third,) = output(a, [b.address], 2)
+    (third,), (fourth,) = output(a, [b.address], 2), output(b, [a.address], 3)
     third.send(Batch(["again"]))
+    fourth.send(Batch(["and back"]))
     assert workers.collect(gate(b, number=2), 1) == [Batch(["again"])]
-    assert [len(exchange._connections) for exchange in (a, b)] == [2, 2]
+    assert workers.collect(gate(a, number=3), 1) == [Batch(["and back"])]
+    assert [len(exchange._connections) for exchange in (a, b)] == [1, 1]
+    assert not any(exchange._strangers or exchange._waiting for exchange in (a, b))
+
+
+def test_of_two_calls_the_one_that_comes_through_is_used(workers: Workers, transport: dict[str, Any]) -> None:
+    a, b = workers.add("a", **transport), workers.add("b", **transport)
+    (there,), (back,) = output(a, [b.address], 0), output(b, [a.address], 1)
+    (own,) = a._connections
+    (listener,) = b._listeners
+    listener.watch(False)
+    b._listeners = []  # deaf: it calls, but does not hear the other's call
+    workers.until(lambda: a._waiting)
+    own.close("a call that does not come through")
+    b._listeners = [listener]
+    assert isinstance(there.failure, ChannelBroken)
+    back.send(Batch(["back"]))
+    assert workers.collect(gate(a, number=1), 1) == [Batch(["back"])]
+    (again,) = output(a, [b.address], 2)
+    again.send(Batch(["again"]))
+    assert workers.collect(gate(b, number=2), 1) == [Batch(["again"])]
+    assert [len(exchange._connections) for exchange in (a, b)] == [1, 1]
+
+
+def test_channels_that_were_used_before_their_call_was_dropped_move_with_all_they_hold(workers: Workers) -> None:
+    a, b = workers.add("a", "unix"), workers.add("b", "unix")
+    (there,) = output(a, [b.address], 0)
+    backs = output(b, [a.address, a.address, a.address], 1)
+    for number in range(2):
+        for channel in backs:
+            channel.send(Barrier(number, 0))
+            channel.send(Batch([number]))
+    backs[2].close()
+    workers.rest()
+    assert [len(exchange._connections) for exchange in (a, b)] == [1, 1]
+    expected = [Barrier(0, 0), Batch([0]), Barrier(1, 0), Batch([1])]
+    for consumer in range(2):
+        assert workers.collect(gate(a, consumer, number=1), 4) == expected
+    assert a._consumers.waiting == 0
+    assert there.failure is None
 
 
 def test_a_consumer_may_be_deployed_long_after_its_producer(workers: Workers, transport: dict[str, Any]) -> None:
