@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,9 @@ MAPPED = {
     "bin": "pyflow_yarn/_dist/bin",
     "conf": "pyflow_yarn/_dist/conf",
 }
+DISTRIBUTIONS = {"yaml": "PyYAML", "python_multipart": "python-multipart"}
+# Used where they are installed (numpy, pyarrow) or where the Python is new enough (compression, of 3.14).
+OPTIONAL = {"compression", "numpy", "pyarrow"}
 NEVER_SHIPPED = (".git", "__pycache__", "*.pyc", "*.egg-info", "build", "dist")
 
 
@@ -54,6 +59,22 @@ def test_every_package_is_listed() -> None:
     expected |= {"pyflow_yarn._dist.bin", "pyflow_yarn._dist.conf"}
     assert sorted(set(listed) ^ expected) == [], "setup.cfg, [options] packages"
     assert len(listed) == len(set(listed))
+
+
+def test_what_is_required_is_what_is_imported() -> None:
+    parser = configparser.ConfigParser()
+    parser.read(CHECKOUT / "setup.cfg")
+    required = {re.split(r"[<>=]", line)[0].strip() for line in parser["options"]["install_requires"].split("\n") if line}
+    imported = set()
+    for root in ("pyflow_yarn", "runtime/pyflow_runtime"):
+        for path in (CHECKOUT / root).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    imported.update(name.name.partition(".")[0] for name in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    imported.add(node.module.partition(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"pyflow_yarn", "pyflow_runtime", *OPTIONAL}
+    assert {DISTRIBUTIONS.get(name, name) for name in foreign} == required
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
