@@ -64,7 +64,8 @@ def test_every_package_is_listed() -> None:
 def test_what_is_required_is_what_is_imported() -> None:
     parser = configparser.ConfigParser()
     parser.read(CHECKOUT / "setup.cfg")
-    required = {re.split(r"[<>=]", line)[0].strip() for line in parser["options"]["install_requires"].split("\n") if line}
+    lines = parser["options"]["install_requires"].strip().splitlines()
+    required = {re.split(r"[<>=]", line)[0].strip() for line in lines}
     imported = set()
     for root in ("pyflow_yarn", "runtime/pyflow_runtime"):
         for path in (CHECKOUT / root).rglob("*.py"):
