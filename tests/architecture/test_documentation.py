@@ -51,3 +51,12 @@ def test_the_architecture_page_names_every_package(package: str) -> None:
     page = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
     folders = [path.parent.name for path in (CHECKOUT / package).glob("*/__init__.py")]
     assert [name for name in folders if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_every_page_can_be_found() -> None:
+    index = (CHECKOUT / "docs" / "index.md").read_text(encoding="utf-8")
+    decisions = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    pages = [path.name for path in (CHECKOUT / "docs").glob("*.md") if path.name != "index.md"]
+    assert [name for name in pages if f"]({name})" not in index] == []
+    records = [path.name for path in (CHECKOUT / "docs" / "adr").glob("*.md")]
+    assert [name for name in records if f"](adr/{name})" not in decisions] == []
