@@ -176,6 +176,18 @@ def test_a_fixed_cluster_gets_its_slots_back(gate: Gate) -> None:
         finish(job)
 
 
+def test_a_task_manager_that_fell_silent_is_replaced(gate: Gate) -> None:
+    silence = {"heartbeat.interval": "100 ms", "heartbeat.timeout": "1 s", "taskmanager.numberOfTaskSlots": "1"}
+    with embedded_cluster({**RESTART, **silence}) as cluster:
+        job = start_job(cluster, gate)
+        first = waiting_worker(gate)
+        os.kill(cluster.one("taskmanager"), signal.SIGSTOP)
+        wait_until("the worker's end", lambda: not alive(first))
+        waiting_worker(gate, (first,))
+        gate.let_go()
+        finish(job)
+
+
 def test_a_killed_job_manager_comes_back_in_place_and_finds_its_job(gate: Gate) -> None:
     with embedded_cluster(RESTART) as cluster:
         job = start_job(cluster, gate)

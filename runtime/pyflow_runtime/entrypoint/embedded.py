@@ -306,8 +306,8 @@ class Supervisor:
     def _stop_task_manager(self, message: StopTaskManager) -> None:
         for task_manager in self._task_managers:
             if task_manager.id == message.task_manager_id and task_manager.pid:
-                task_manager.unwanted = True
-                os.kill(task_manager.pid, signal.SIGTERM)
+                task_manager.unwanted = not message.kill
+                os.kill(task_manager.pid, signal.SIGKILL if message.kill else signal.SIGTERM)
 
     def _tell(self, message: FromSupervisorMessage) -> None:
         if self._driver is not None:

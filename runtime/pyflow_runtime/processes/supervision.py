@@ -16,9 +16,10 @@ class StartTaskManager(ToSupervisor, tag="start_task_manager", frozen=True, kw_o
 
 
 class StopTaskManager(ToSupervisor, tag="stop_task_manager", frozen=True, kw_only=True):
-    """End that TaskManager."""
+    """End that TaskManager; ``kill``: it may not be able to do so itself."""
 
     task_manager_id: str
+    kill: bool = False
 
 
 class ForkCoordinator(ToSupervisor, tag="fork_coordinator", frozen=True, kw_only=True):
@@ -42,7 +43,7 @@ class TaskManagerStarted(FromSupervisor, tag="task_manager_started", frozen=True
 
 
 class TaskManagerEnded(FromSupervisor, tag="task_manager_ended", frozen=True, kw_only=True):
-    """``reason`` is a clause; ``wanted`` if ``StopTaskManager`` asked for it."""
+    """``reason`` is a clause; ``wanted`` if ``StopTaskManager`` without ``kill`` asked for it."""
 
     task_manager_id: str
     reason: str

@@ -36,6 +36,9 @@ class ResourceDriver(Protocol):
     def release(self, task_manager_id: str) -> None:
         """It has been idle for long; the driver decides whether it ends."""
 
+    def lost(self, task_manager_id: str) -> None:
+        """The JobManager has given it up: if its process can be reached, it must not go on."""
+
 
 class StandaloneDriver:
     """TaskManagers are started by hand: nothing can be provided, nothing is ended."""
@@ -59,4 +62,7 @@ class StandaloneDriver:
         """See ``ResourceDriver``."""
 
     def release(self, task_manager_id: str) -> None:
+        """See ``ResourceDriver``."""
+
+    def lost(self, task_manager_id: str) -> None:
         """See ``ResourceDriver``."""

@@ -41,6 +41,7 @@ class EmbeddedDriver:
         self._listener: DriverListener | None = None
         self._running: dict[str, int] = {}
         self._registered: set[str] = set()
+        self._stopping: set[str] = set()
         self._asked_for: list[int] = []
         self._missing = 0
         self._failed_starts = 0
@@ -63,8 +64,16 @@ class EmbeddedDriver:
 
     def release(self, task_manager_id: str) -> None:
         """See ``ResourceDriver``: the slots of a fixed cluster stay, and of a growing one the last TaskManager."""
-        if self._fixed_slots is None and task_manager_id in self._running and len(self._running) > 1:
+        left = len(self._running) - len(self._stopping)
+        if self._fixed_slots is None and task_manager_id in self._running.keys() - self._stopping and left > 1:
+            self._stopping.add(task_manager_id)
             self._link.send(StopTaskManager(task_manager_id=task_manager_id))
+
+    def lost(self, task_manager_id: str) -> None:
+        """See ``ResourceDriver``: it may be stopped or stuck, and its slots are wanted."""
+        if task_manager_id in self._running and task_manager_id not in self._stopping:
+            self._stopping.add(task_manager_id)
+            self._link.send(StopTaskManager(task_manager_id=task_manager_id, kill=True))
 
     def handle(self, message: TaskManagerStarted | TaskManagerEnded) -> None:
         """What the supervisor says."""
@@ -77,6 +86,7 @@ class EmbeddedDriver:
         if message.task_manager_id not in self._registered:
             self._failed_starts += 1
         self._registered.discard(message.task_manager_id)
+        self._stopping.discard(message.task_manager_id)
         assert self._listener is not None
         self._listener.task_manager_ended(message.task_manager_id, message.reason)
         if message.wanted:
@@ -92,7 +102,8 @@ class EmbeddedDriver:
 
     def _provide(self) -> None:
         assert self._listener is not None
-        coming = sum(slots for task_manager, slots in self._running.items() if task_manager not in self._registered)
+        here = self._registered | self._stopping
+        coming = sum(slots for task_manager, slots in self._running.items() if task_manager not in here)
         coming += sum(self._asked_for)
         wanted = self._missing - coming
         if wanted <= 0:

@@ -84,6 +84,7 @@ def test_no_wish_is_no_trouble(driver: ResourceDriver) -> None:
     driver.registered("somebody", 4)
     driver.release("somebody")
     driver.release("nobody")
+    driver.lost("nobody")
     driver.request(0)
     assert listener.unavailable == []
     assert listener.ended == []
@@ -178,6 +179,19 @@ def test_idle_task_managers_end_but_the_last_one() -> None:
     supervisor.ended("taskmanager-2", wanted=True)
     driver.release("taskmanager-1")
     assert supervisor.asked == []
+
+
+def test_one_that_was_given_up_is_killed_once() -> None:
+    driver, supervisor, listener = growing()
+    supervisor.started(2)
+    driver.registered("taskmanager-1", 2)
+    driver.lost("taskmanager-1")
+    driver.lost("taskmanager-1")
+    assert supervisor.asked == [StopTaskManager(task_manager_id="taskmanager-1", kill=True)]
+    supervisor.ended("taskmanager-1")
+    driver.lost("taskmanager-1")
+    assert len(supervisor.asked) == 1
+    assert listener.ended == ["taskmanager-1"]
 
 
 def test_a_fixed_cluster_keeps_its_slots() -> None:

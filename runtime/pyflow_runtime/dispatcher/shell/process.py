@@ -322,6 +322,8 @@ class JobManagerProcess:
         session = self._task_managers.pop((effect.task_manager_id, effect.incarnation), None)
         if session is not None:
             session.close(effect.reason)
+        if not any(task_manager_id == effect.task_manager_id for task_manager_id, _ in self._task_managers):
+            self._driver.lost(effect.task_manager_id)
 
     # ---- the driver's listener ----
 
