@@ -156,9 +156,7 @@ class SlotWorkers:
             job_parameters=graph.job_parameters,
         )
         for worker in self.workers:
-            worker.control.send(
-                PrepareWorker(allocation_id="a", environment=WorkerEnvironment(job=job, **environment))
-            )
+            worker.control.send(PrepareWorker(allocation_id="a", environment=WorkerEnvironment(job=job, **environment)))
         self.coordinator.handle(StartCoordination(job_id=graph.job_id, vertices=graph.vertices))
 
     def deploy(self, graph: JobGraph, attempt: int = 0) -> list[ExecutionAttemptId]:
