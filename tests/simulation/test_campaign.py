@@ -12,13 +12,13 @@ from pyflow_runtime.simulation.campaign import Campaign
 
 def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path) -> None:
     record = tmp_path / "done"
-    campaign = Campaign(range(0, 150), record=record)
+    campaign = Campaign(range(0, 300), record=record)
     steps = campaign.run()
     block, figures = next(steps)
-    assert (block, figures.schedules) == (range(50), 50)
-    steps = Campaign(range(0, 150), record=record).run()
-    assert [block.start for block, _ in steps] == [50, 100]
-    assert list(Campaign(range(0, 150), record=record).run()) == []
+    assert (block, figures.schedules) == (range(100), 100)
+    steps = Campaign(range(0, 300), record=record).run()
+    assert [block.start for block, _ in steps] == [100, 200]
+    assert list(Campaign(range(0, 300), record=record).run()) == []
 
 
 def test_blocks_with_a_violation_are_run_again(tmp_path: Path) -> None:

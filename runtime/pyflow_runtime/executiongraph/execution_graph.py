@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 
 from pyflow_runtime.dispatcher.views import SubtaskView, VertexView
 from pyflow_runtime.executiongraph.accumulators import merge
@@ -18,6 +20,7 @@ from pyflow_yarn.graph.job_graph import JobEdge, JobGraph, JobVertex
 REMEMBERED_ATTEMPTS = 16
 
 SubtaskKey = tuple[str, int]
+_T = TypeVar("_T")
 
 
 class ExecutionVertex:
@@ -71,6 +74,8 @@ class ExecutionGraph:
             self._outputs[edge.source].append(edge)
         # Attempts that a TaskManager knows about, by TaskManager.
         self._deployed: dict[str, dict[ExecutionAttemptId, Execution]] = {}
+        self._terminal = 0
+        self._finished = 0
 
     def executions(self) -> Iterator[Execution]:
         """The current attempts."""
@@ -87,8 +92,16 @@ class ExecutionGraph:
         """The execution is being deployed to the TaskManager that it names."""
         self._deployed.setdefault(execution.task_manager_id, {})[execution.attempt_id] = execution
 
-    def unplace(self, execution: Execution) -> None:
-        """The execution has ended."""
+    def reset(self, subtask: ExecutionVertex, now: int) -> Execution:
+        """Begin a new attempt at a subtask; the former one has ended."""
+        self._terminal -= 1
+        self._finished -= subtask.current.state is ExecutionState.FINISHED
+        return subtask.reset(now)
+
+    def ended(self, execution: Execution) -> None:
+        """The execution is terminal now."""
+        self._terminal += 1
+        self._finished += execution.state is ExecutionState.FINISHED
         self._deployed.get(execution.task_manager_id, {}).pop(execution.attempt_id, None)
 
     def deployed_to(self, task_manager_id: str) -> list[Execution]:
@@ -98,33 +111,42 @@ class ExecutionGraph:
     @property
     def all_finished(self) -> bool:
         """Whether every subtask's current attempt is FINISHED."""
-        return all(execution.state is ExecutionState.FINISHED for execution in self.executions())
+        return self._finished == len(self.subtasks)
 
     @property
     def all_terminal(self) -> bool:
         """Whether every subtask's current attempt has ended."""
-        return all(execution.state.terminal for execution in self.executions())
+        return self._terminal == len(self.subtasks)
 
-    def deployment(self, subtask: ExecutionVertex) -> TaskDeployment:
-        """What its worker needs; the attempts it is connected with must have their slots."""
+    def deployments(self, subtasks: Iterable[ExecutionVertex]) -> list[TaskDeployment]:
+        """What their workers need; the attempts they are connected with must have their slots."""
+        # All producers of an all-to-all edge have the same targets, and all consumers the same producers.
+        shared: dict[tuple[str, int], list[Any]] = {}
+        return [self._deployment(subtask, shared) for subtask in subtasks]
+
+    def _deployment(self, subtask: ExecutionVertex, shared: dict[tuple[str, int], list[Any]]) -> TaskDeployment:
         vertex, index = subtask.vertex, subtask.key[1]
         return TaskDeployment(
             attempt_id=subtask.current.attempt_id,
             allocation_id=subtask.current.allocation_id,
             job_name=self.graph.name,
             vertex=vertex,
-            inputs=[self._input(edge, vertex, index) for edge in self._inputs[vertex.id]],
-            outputs=[self._output(edge, vertex, index) for edge in self._outputs[vertex.id]],
+            inputs=[
+                InputEdge(edge, _once(shared, "in", edge, partial(self._producers, edge, vertex, index)))
+                for edge in self._inputs[vertex.id]
+            ],
+            outputs=[
+                OutputEdge(edge, _once(shared, "out", edge, partial(self._targets, edge, vertex, index)))
+                for edge in self._outputs[vertex.id]
+            ],
         )
 
-    def _input(self, edge: JobEdge, vertex: JobVertex, index: int) -> InputEdge:
+    def _producers(self, edge: JobEdge, vertex: JobVertex, index: int) -> list[tuple[int, int]]:
         source = self.vertices[edge.source]
         subtasks = producers(edge.partitioning, source.parallelism, vertex.parallelism, index)
-        return InputEdge(
-            edge, [(number, self.subtasks[(source.id, number)].current.attempt_id.attempt) for number in subtasks]
-        )
+        return [(number, self.subtasks[(source.id, number)].current.attempt_id.attempt) for number in subtasks]
 
-    def _output(self, edge: JobEdge, vertex: JobVertex, index: int) -> OutputEdge:
+    def _targets(self, edge: JobEdge, vertex: JobVertex, index: int) -> list[ChannelTarget]:
         target = self.vertices[edge.target]
         targets = []
         for number in consumers(edge.partitioning, vertex.parallelism, target.parallelism, index):
@@ -132,7 +154,7 @@ class ExecutionGraph:
             if consumer.address is None:
                 raise ValueError(f"{consumer.attempt_id} has no slot yet, so that nothing can be connected with it")
             targets.append(ChannelTarget(number, consumer.attempt_id.attempt, consumer.address))
-        return OutputEdge(edge, targets)
+        return targets
 
     def accumulators(self) -> list[Accumulator]:
         """Merged over all current attempts."""
@@ -157,6 +179,17 @@ class ExecutionGraph:
             end_time=max(ended) if len(ended) == len(current) else -1,
             subtasks=[_subtask_view(execution) for execution in current],
         )
+
+
+def _once(
+    shared: dict[tuple[str, int], list[_T]], end: str, edge: JobEdge, compute: Callable[[], list[_T]]
+) -> list[_T]:
+    """For pointwise edges computed for each subtask, for others once for all of them."""
+    if edge.partitioning.pointwise:
+        return compute()
+    if (end, edge.id) not in shared:
+        shared[(end, edge.id)] = compute()
+    return shared[(end, edge.id)]
 
 
 def _subtask_view(execution: Execution) -> SubtaskView:

@@ -119,7 +119,7 @@ class JobMaster:
         self.move(JobStatus.RUNNING)
         for execution in self.execution_graph.executions():
             for state in (_State.SCHEDULED, _State.DEPLOYING, _State.FINISHED):
-                execution.move(state, self.outbox.now, self.story)
+                self._move(execution, state)
         self._enter(Committing(self, commit_payload))
 
     def submitted_again(self, request_id: str) -> None:
@@ -280,10 +280,11 @@ class JobMaster:
     def send_deployments(self, subtasks: Iterable[ExecutionVertex]) -> None:
         """One message for each slot."""
         deployments: dict[tuple[str, str, str], list[TaskDeployment]] = {}
-        for subtask in subtasks:
+        subtasks = list(subtasks)
+        for subtask, deployment in zip(subtasks, self.execution_graph.deployments(subtasks), strict=True):
             execution = subtask.current
             slot = (execution.task_manager_id, execution.incarnation, execution.allocation_id)
-            deployments.setdefault(slot, []).append(self.execution_graph.deployment(subtask))
+            deployments.setdefault(slot, []).append(deployment)
         for (task_manager_id, incarnation, allocation_id), tasks in deployments.items():
             self.outbox.send(
                 task_manager_id,
@@ -330,7 +331,8 @@ class JobMaster:
         self.story.add(self.outbox.now, str(execution.state), execution.attempt_id)
         execution.move(state, self.outbox.now, self.story)
         if state.terminal:
-            self.execution_graph.unplace(execution)
+            self.execution_graph.ended(execution)
+            self.region_of(execution).ended += 1
 
     # ---- reports ----
 

@@ -306,7 +306,7 @@ class ResourceManager:
                     self._idle.discard(allocation.task_manager_id)
                     self._outbox.cancel_timer(_idle_timer(self.slots.owners[allocation.task_manager_id]))
                 self._send_allocate(allocation)
-        wish = 0 if self._recovering else self._missing()
+        wish = 0 if self._recovering or not self.slots.requests else self._missing()
         if wish != self._wish:
             self._wish = wish
             if not wish:
@@ -314,8 +314,7 @@ class ResourceManager:
             self._outbox.emit(RequestTaskManagers(missing_slots=wish))
 
     def _missing(self) -> int:
-        missing = self.slots.slots_missing
-        return max(0, min(missing, self._most_slots - self.slots.slots_total)) if missing else 0
+        return max(0, min(self.slots.slots_missing, self._most_slots - self.slots.slots_total))
 
     def unavailable(self, reason: str, final: bool, slots: int) -> None:
         """The driver cannot give what was wished for. Jobs that could run once others have ended go on waiting."""

@@ -19,9 +19,12 @@ class RegionPhase(Enum):
 
 
 class PipelinedRegion:
-    """A set of subtasks that is deployed, cancelled and restarted as a whole."""
+    """A set of subtasks that is deployed, cancelled and restarted as a whole.
 
-    __slots__ = ("index", "phase", "restart_at", "slot_keys", "subtasks")
+    ``ended`` counts those of its current attempts that have ended.
+    """
+
+    __slots__ = ("ended", "index", "phase", "restart_at", "slot_keys", "subtasks")
 
     def __init__(self, index: int, subtasks: list[ExecutionVertex]) -> None:
         self.index = index
@@ -29,6 +32,7 @@ class PipelinedRegion:
         self.slot_keys: frozenset[SlotKey] = frozenset(subtask.slot_key for subtask in subtasks)
         self.phase = RegionPhase.WAITING_FOR_SLOTS
         self.restart_at = 0
+        self.ended = 0
 
     @property
     def restarting(self) -> bool:
@@ -38,7 +42,7 @@ class PipelinedRegion:
     @property
     def all_terminal(self) -> bool:
         """Whether all its current attempts have ended."""
-        return all(subtask.current.state.terminal for subtask in self.subtasks)
+        return self.ended == len(self.subtasks)
 
 
 def pipelined_regions(graph: ExecutionGraph) -> list[PipelinedRegion]:

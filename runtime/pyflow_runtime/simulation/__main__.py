@@ -8,7 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyflow_runtime.simulation.campaign import Campaign, Figures, run_seed
+import msgspec
+
+from pyflow_runtime.simulation.campaign import Campaign, Figures, run_block, run_seed
 from pyflow_runtime.simulation.mutations import MUTATIONS
 
 MOST_TOLD = 3
@@ -24,7 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", type=Path, metavar="FILE", help="remember what is done, and go on from there")
     parser.add_argument("--mutation", choices=sorted(MUTATIONS), default="", metavar="NAME", help="plant this bug")
     parser.add_argument("--mutations", action="store_true", help="list the bugs that can be planted")
+    parser.add_argument("--json", action="store_true", help="with --seeds: only the figures, for other programs")
     options = parser.parse_args(arguments)
+    if options.json:
+        figures = run_block(options.seeds.start, options.seeds.stop, options.mutation)
+        sys.stdout.buffer.write(msgspec.json.encode(figures))
+        return 0
     if options.mutations:
         for mutation in MUTATIONS.values():
             _say(f"{mutation.name:34} without the rule: {mutation.rule}")

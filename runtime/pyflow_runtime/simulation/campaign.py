@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import traceback
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
+
+import msgspec
 
 from pyflow_runtime.simulation.mutations import MUTATIONS
 from pyflow_runtime.simulation.violation import InvariantViolated
 from pyflow_runtime.simulation.world import World, told
 
-BLOCK = 50
+BLOCK = 100
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Figures:
     fewest_faults: int = 10**9
     leaders: int = 0
     recommitted: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
+    outcomes: dict[str, int] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
 
     def add(self, other: Figures) -> None:
@@ -70,7 +72,8 @@ class Figures:
         self.fewest_faults = min(self.fewest_faults, other.fewest_faults)
         self.leaders += other.leaders
         self.recommitted += other.recommitted
-        self.outcomes.update(other.outcomes)
+        for status, count in other.outcomes.items():
+            self.outcomes[status] = self.outcomes.get(status, 0) + count
         self.violations.extend(other.violations)
 
     def render(self) -> str:
@@ -105,7 +108,8 @@ def run_seed(seed: int, mutation: str = "", verbose: bool = False) -> Figures:
     figures.faults = figures.fewest_faults = world.nemesis.count
     figures.leaders = world.store.epoch
     figures.recommitted = len(world.recommitted)
-    figures.outcomes.update(str(status) for status in world.store.results.values())
+    for status in world.store.results.values():
+        figures.outcomes[status] = figures.outcomes.get(status, 0) + 1
     return figures
 
 
@@ -119,6 +123,15 @@ def run_block(first: int, end: int, mutation: str = "") -> Figures:
     for seed in range(first, end):
         total.add(run_seed(seed, mutation))
     return total
+
+
+def run_block_elsewhere(first: int, end: int, mutation: str = "") -> Figures:
+    """The same in a process of its own."""
+    command = [sys.executable, "-m", "pyflow_runtime.simulation", "--seeds", f"{first}..{end}", "--json"]
+    done = subprocess.run(
+        [*command, *(["--mutation", mutation] if mutation else [])], stdout=subprocess.PIPE, check=True
+    )
+    return msgspec.json.decode(done.stdout, type=Figures)
 
 
 def first_violation(mutation: str, seeds: range) -> Violation | None:
@@ -151,16 +164,14 @@ class Campaign:
             for first, end in blocks:
                 yield self._finished(first, end, run_block(first, end, self.mutation))
             return
-        with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
-            pending: dict[Future[Figures], tuple[int, int]] = {}
-            remaining = iter(blocks)
-            while True:
-                while len(pending) < 2 * self.processes and (block := next(remaining, None)) is not None:
-                    pending[pool.submit(run_block, *block, self.mutation)] = block
-                if not pending:
-                    return
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    yield self._finished(*pending.pop(future), future.result())
+        pool = ThreadPoolExecutor(self.processes)
+        try:
+            running = {pool.submit(run_block_elsewhere, *block, self.mutation): block for block in blocks}
+            for future in as_completed(running):
+                yield self._finished(*running[future], future.result())
+        finally:
+            # Whoever has seen enough does not wait for blocks that have not begun.
+            pool.shutdown(cancel_futures=True)
 
     def _finished(self, first: int, end: int, figures: Figures) -> tuple[range, Figures]:
         if self.record is not None and not figures.violations:

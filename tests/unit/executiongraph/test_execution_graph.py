@@ -146,4 +146,4 @@ def test_a_reset_subtask_has_another_attempt_and_remembers_the_former() -> None:
 def test_a_task_is_not_deployed_before_its_consumers_have_slots() -> None:
     graph = ExecutionGraph(job_graph(1, 1), first_attempt=0, now=0)
     with pytest.raises(ValueError, match="has no slot yet"):
-        graph.deployment(graph.subtasks[("v0", 0)])
+        graph.deployments([graph.subtasks[("v0", 0)]])

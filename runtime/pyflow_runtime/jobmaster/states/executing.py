@@ -161,8 +161,9 @@ class Executing(JobState):
         job = self.job
         if job.graph.coordinated and not job.coordinator.alive:
             job.coordinator.start()
+        region.ended = 0
         for subtask in region.subtasks:
-            execution = subtask.reset(job.outbox.now)
+            execution = job.execution_graph.reset(subtask, job.outbox.now)
             if subtask.coordinated:
                 vertex_id, number = subtask.key
                 job.coordinator.send(
