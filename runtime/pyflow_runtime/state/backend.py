@@ -7,9 +7,11 @@ is one attribute store per record, without a call.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from pyflow_yarn.datastream.functions import AggregateFunction
+from pyflow_yarn.datastream.state import AggregatingState, ListState, MapState, ReducingState, ValueState
 from pyflow_yarn.errors import UserError
 
 
@@ -39,13 +41,32 @@ class CurrentKey:
 
 
 class KeyedStateBackend(ABC):
-    """The keyed state of one operator in one subtask."""
+    """The keyed state of one operator in one subtask.
+
+    Asking for a state by the same name and kind again gives the same object; by another kind it is a ``UserError``.
+    """
 
     current: CurrentKey
 
     @abstractmethod
-    def value_state(self, name: str) -> Any:
-        """A ``ValueState`` by that name; the same object for the same name."""
+    def value_state(self, name: str) -> ValueState[Any]:
+        """One value per key."""
+
+    @abstractmethod
+    def list_state(self, name: str) -> ListState[Any]:
+        """One list per key."""
+
+    @abstractmethod
+    def map_state(self, name: str) -> MapState[Any, Any]:
+        """One map per key."""
+
+    @abstractmethod
+    def reducing_state(self, name: str, reduce: Callable[[Any, Any], Any]) -> ReducingState[Any]:
+        """One value per key, combined by ``reduce``."""
+
+    @abstractmethod
+    def aggregating_state(self, name: str, function: AggregateFunction[Any, Any, Any]) -> AggregatingState[Any, Any]:
+        """One accumulator per key."""
 
     @abstractmethod
     def value_table(self, name: str) -> dict[Any, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pyflow_runtime.state.backend import KeyedStateBackend
 from pyflow_runtime.state.metric_group import MetricGroup
-from pyflow_yarn.datastream.functions import RuntimeContext
+from pyflow_yarn.datastream.functions import ReduceFunction, RuntimeContext
 from pyflow_yarn.datastream.state import (
     AggregatingState,
     AggregatingStateDescriptor,
@@ -90,24 +90,26 @@ class WorkerRuntimeContext(RuntimeContext):
 
     def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
         """As the interface says."""
-        state: ValueState[Any] = self._backend(state_descriptor).value_state(state_descriptor.get_name())
-        return state
+        return self._backend(state_descriptor).value_state(state_descriptor.get_name())
 
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
         """As the interface says."""
-        self._refuse(state_descriptor, "ListState")
+        return self._backend(state_descriptor).list_state(state_descriptor.get_name())
 
     def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
         """As the interface says."""
-        self._refuse(state_descriptor, "MapState")
+        return self._backend(state_descriptor).map_state(state_descriptor.get_name())
 
     def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
         """As the interface says."""
-        self._refuse(state_descriptor, "ReducingState")
+        function = state_descriptor.get_reduce_function()
+        reduce = function.reduce if isinstance(function, ReduceFunction) else function
+        return self._backend(state_descriptor).reducing_state(state_descriptor.get_name(), reduce)
 
     def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any, Any]:
         """As the interface says."""
-        self._refuse(state_descriptor, "AggregatingState")
+        function = state_descriptor.get_agg_function()
+        return self._backend(state_descriptor).aggregating_state(state_descriptor.get_name(), function)
 
     def _backend(self, descriptor: StateDescriptor) -> KeyedStateBackend:
         if self.backend is None:
@@ -120,9 +122,3 @@ class WorkerRuntimeContext(RuntimeContext):
                 " remove enable_time_to_live."
             )
         return self.backend
-
-    def _refuse(self, descriptor: StateDescriptor, kind: str) -> NoReturn:
-        self._backend(descriptor)
-        raise NotYetSupportedError(
-            f"{kind} ('{descriptor.get_name()}') is not supported yet: keep a list or dict in a ValueState."
-        )

@@ -10,9 +10,10 @@ import pytest
 from pyflow_runtime.operators.failures import OperatorFailure
 from pyflow_runtime.operators.harness import ChainHarness, Edge
 from pyflow_runtime.operators.rolling import aggregation
+from pyflow_yarn.common.time import Time
 from pyflow_yarn.common.types import Row
 from pyflow_yarn.datastream.functions import KeyedProcessFunction, KeySelector, ReduceFunction, RuntimeContext
-from pyflow_yarn.datastream.state import ListStateDescriptor, ValueState, ValueStateDescriptor
+from pyflow_yarn.datastream.state import StateTtlConfig, ValueState, ValueStateDescriptor
 from pyflow_yarn.datastream.time_domain import TimeDomain
 from pyflow_yarn.errors import NotYetSupportedError, UserError
 from pyflow_yarn.graph.operators import AggregationOperator, KeyedProcessOperator, MapOperator, ReduceOperator
@@ -141,12 +142,14 @@ def test_state_without_a_key_is_explained() -> None:
 
 
 def test_what_is_not_there_yet_says_so() -> None:
-    class Lists(Count):
+    class Expiring(Count):
         def open(self, runtime_context: RuntimeContext) -> None:
-            runtime_context.get_list_state(ListStateDescriptor("l"))
+            descriptor = ValueStateDescriptor("s")
+            descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.seconds(1)).build())
+            runtime_context.get_state(descriptor)
 
     with pytest.raises(OperatorFailure) as raised:
-        keyed(Lists())
+        keyed(Expiring())
     assert isinstance(raised.value.error, NotYetSupportedError)
 
 

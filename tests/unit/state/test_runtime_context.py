@@ -10,7 +10,13 @@ from pyflow_runtime.state.metric_group import Distribution, Meter, MetricGroup
 from pyflow_runtime.state.runtime_context import WorkerRuntimeContext
 from pyflow_yarn.common.time import Time
 from pyflow_yarn.common.typeinfo import Types
-from pyflow_yarn.datastream.state import MapStateDescriptor, StateTtlConfig, ValueStateDescriptor
+from pyflow_yarn.datastream.state import (
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    StateTtlConfig,
+    ValueStateDescriptor,
+)
 from pyflow_yarn.errors import NotYetSupportedError, UserError
 
 
@@ -40,12 +46,23 @@ def test_keyed_state_needs_a_key() -> None:
         context().get_state(ValueStateDescriptor("s", Types.INT()))
 
 
+def test_states_of_every_kind() -> None:
+    here = context()
+    here.backend = HashMapStateBackend()
+    here.backend.current.key = "k"
+    assert here.get_state(ValueStateDescriptor("s")) is here.get_state(ValueStateDescriptor("s"))
+    here.get_map_state(MapStateDescriptor("m", Types.STRING(), Types.INT())).put("a", 1)
+    here.get_list_state(ListStateDescriptor("l", Types.INT())).add(1)
+    reducing = here.get_reducing_state(ReducingStateDescriptor("r", lambda a, b: a + b, Types.INT()))
+    reducing.add(1)
+    reducing.add(2)
+    assert reducing.get() == 3
+    assert here.backend.names() == ["l", "m", "r", "s"]
+
+
 def test_what_is_not_there_yet() -> None:
     here = context()
     here.backend = HashMapStateBackend()
-    assert here.get_state(ValueStateDescriptor("s")) is here.get_state(ValueStateDescriptor("s"))
-    with pytest.raises(NotYetSupportedError, match="MapState"):
-        here.get_map_state(MapStateDescriptor("m", Types.STRING(), Types.INT()))
     expiring = ValueStateDescriptor("t")
     expiring.enable_time_to_live(StateTtlConfig.new_builder(Time.seconds(1)).build())
     with pytest.raises(NotYetSupportedError, match="time to live"):
