@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any, Protocol
@@ -32,6 +32,9 @@ from typing import Any, Protocol
 from pyflow_runtime.operators.failures import GENERATED_PREFIX, Place
 
 INDENT = "    "
+# CPython compiles no more than 20 nested loops and 100 levels of indentation.
+_MOST_LOOPS = 12
+_MOST_DEPTH = 60
 _numbers = itertools.count()
 
 ChainFunction = Callable[..., None]
@@ -72,6 +75,8 @@ class LoopWriter:
         self.name = name
         self.timed = timed
         self.depth = 1
+        self.loops = 0
+        self.parts: list[CompiledLoop] = []
         self._before: list[tuple[str, Origin | None]] = []
         self._body: list[tuple[str, Origin | None]] = []
         self._after: list[tuple[str, Origin | None]] = []
@@ -94,9 +99,28 @@ class LoopWriter:
         """A line after the loop."""
         self._after.append((INDENT + text, origin))
 
-    def indented(self) -> _Indentation:
-        """``with writer.indented():`` the lines of a block."""
-        return _Indentation(self)
+    def indented(self, loop: bool = False) -> _Indentation:
+        """``with writer.indented():`` the lines of a block, or of a loop's body."""
+        return _Indentation(self, int(loop))
+
+    def hand_on(self, consumer: Consumer, value: str) -> None:
+        """Let a consumer write its lines for the record in the variable ``value``.
+
+        Where the nesting is too deep it gets a loop of its own, which runs after this one.
+        """
+        if consumer.inline or (self.depth < _MOST_DEPTH and self.loops < _MOST_LOOPS):
+            consumer.write(self, value, None)
+            return
+        name = f"part_{len(self.parts)}"
+        part = compile_loop(self.name, [consumer], timed=self.timed)
+        self.parts.append(part)
+        self.bind(f"run_{name}", part.function)
+        self.before(f"{name} = []")
+        self.line(f"{name}.append({value})")
+        if self.timed:
+            self.before(f"times_{name} = []")
+            self.line(f"times_{name}.append(t)")
+        self.after(f"run_{name}({name}{f', times_{name}' if self.timed else ''})")
 
     def finish(self) -> tuple[str, dict[int, Origin], dict[str, Any]]:
         """Source, line → origin, and the values of the bound names."""
@@ -111,14 +135,17 @@ class LoopWriter:
 
 
 class _Indentation:
-    def __init__(self, writer: LoopWriter) -> None:
+    def __init__(self, writer: LoopWriter, loops: int) -> None:
         self._writer = writer
+        self._loops = loops
 
     def __enter__(self) -> None:
         self._writer.depth += 1
+        self._writer.loops += self._loops
 
     def __exit__(self, *_: object) -> None:
         self._writer.depth -= 1
+        self._writer.loops -= self._loops
 
 
 class CompiledLoop:
@@ -126,6 +153,7 @@ class CompiledLoop:
 
     def __init__(self, writer: LoopWriter) -> None:
         self.source, self._origins, bound = writer.finish()
+        self._parts = writer.parts
         self.file = f"{GENERATED_PREFIX}{writer.name}#{next(_numbers)}>"
         linecache.cache[self.file] = (len(self.source), None, self.source.splitlines(keepends=True), self.file)
         namespace = dict(bound)
@@ -135,10 +163,12 @@ class CompiledLoop:
     def place(self, trace: TracebackType | None) -> Place | None:
         """What the innermost frame of this loop in a traceback was doing; None if it is not in it."""
         found: Place | None = None
+        origins_of = {loop.file: loop._origins for loop in self._all()}
         while trace is not None:
             frame = trace.tb_frame
-            if frame.f_code.co_filename == self.file:
-                origin = self._origins.get(trace.tb_lineno)
+            origins = origins_of.get(frame.f_code.co_filename)
+            if origins is not None:
+                origin = origins.get(trace.tb_lineno)
                 if origin is not None:
                     variables = frame.f_locals
                     found = Place(
@@ -156,7 +186,13 @@ class CompiledLoop:
 
     def close(self) -> None:
         """Forget the source."""
-        linecache.cache.pop(self.file, None)
+        for loop in self._all():
+            linecache.cache.pop(loop.file, None)
+
+    def _all(self) -> Iterator[CompiledLoop]:
+        yield self
+        for part in self._parts:
+            yield from part._all()
 
 
 def compile_loop(name: str, consumers: Sequence[Consumer], *, timed: bool, entry: str = "r") -> CompiledLoop:
@@ -168,9 +204,9 @@ def compile_loop(name: str, consumers: Sequence[Consumer], *, timed: bool, entry
     single = [consumer for consumer in consumers if not consumer.write_bulk(writer, "values", None)]
     if single:
         writer.line(f"for {entry}, t in zip(values, times):" if timed else f"for {entry} in values:")
-        with writer.indented():
+        with writer.indented(loop=True):
             for consumer in single:
-                consumer.write(writer, entry, None)
+                writer.hand_on(consumer, entry)
     return CompiledLoop(writer)
 
 
@@ -184,7 +220,7 @@ def write_outputs(
     if expression != name:
         writer.line(f"{name} = {expression}", origin)
     for consumer in consumers:
-        consumer.write(writer, name, None)
+        writer.hand_on(consumer, name)
 
 
 def write_iterable(
@@ -199,8 +235,8 @@ def write_iterable(
             return
         # The user's generator runs while it is iterated over: this line is his too.
         writer.line(f"for {name} in {results}:", origin)
-        with writer.indented():
+        with writer.indented(loop=True):
             if not consumers:
                 writer.line("pass")
             for consumer in consumers:
-                consumer.write(writer, name, None)
+                writer.hand_on(consumer, name)

@@ -67,4 +67,4 @@ class Filter(Operator):
             if not self.consumers:
                 writer.line("pass")
             for consumer in self.consumers:
-                consumer.write(writer, value, None)
+                writer.hand_on(consumer, value)

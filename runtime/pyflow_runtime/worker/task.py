@@ -83,8 +83,7 @@ class Task(ABC):
         self.chain: OperatorChain
         self.channels: list[OutputChannel] = []
         self.closed = False
-        configuration = services.environment.job.configuration
-        self.batch_rows = options.TASKMANAGER_NETWORK_BATCH_SIZE.read(configuration)
+        self.batch_rows = options.TASKMANAGER_NETWORK_BATCH_SIZE.default
         self.size = BatchSize(self.batch_rows)
         self._has_chain = False
         self._values: Sequence[Any] = ()
@@ -309,6 +308,7 @@ class Task(ABC):
     def _initialize(self) -> None:
         deployment, services = self.deployment, self.services
         job = services.environment.job
+        self.batch_rows = self.size.most = options.TASKMANAGER_NETWORK_BATCH_SIZE.read(job.configuration)
         context = TaskContext(
             job_id=job.job_id,
             task_name=deployment.vertex.name,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyflow_runtime.network.batch import Batch, EndOfInput, Watermark
+from pyflow_runtime.operators.failures import OperatorFailure
 from pyflow_runtime.operators.harness import ChainHarness, Edge
 from pyflow_yarn.datastream.functions import FilterFunction, FlatMapFunction, MapFunction, ProcessFunction
 from pyflow_yarn.graph.job_graph import Partitioning
@@ -207,3 +208,22 @@ def test_hash_goes_where_keyed_state_is(selector: Any) -> None:
     for number, channel in enumerate(harness.channels[0]):
         for key, _ in channel.values:
             assert operator_index(key_group(key, 128), 128, 3) == number
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_chains_may_be_deeper_than_loops_can_be_nested(timed: bool) -> None:
+    doubling = [FlatMapOperator(lambda x: [x, x] if x == 7 else [x]) for _ in range(40)]
+    filters = [FilterOperator(lambda x: x != 3) for _ in range(150)]
+    maps = [MapOperator(lambda x: x + 1) for _ in range(150)]
+    harness = ChainHarness([*doubling, *filters, *maps], [Edge()]).open()
+    harness.process([1, 3, 5], [10, 30, 50] if timed else None)
+    assert harness.output() == [151, 155]
+    assert harness.channels[0][0].times == ([10, 50] if timed else [None, None])
+
+
+def test_a_failure_deep_in_a_chain_names_its_operator() -> None:
+    same = [FlatMapOperator(lambda x: [x]) for _ in range(30)]
+    harness = ChainHarness([*same, MapOperator(lambda x: 1 // x)], [Edge()]).open()
+    with pytest.raises(OperatorFailure) as raised:
+        harness.process([1, 0])
+    assert (raised.value.place.declared_at, raised.value.place.record) == ("job.py:31", 0)
