@@ -163,6 +163,24 @@ class Row:
         return len(self._values)
 
 
+_new_row = Row.__new__
+_set_fields = Row.__dict__["_fields"].__set__
+_set_values = Row.__dict__["_values"].__set__
+_set_kind = Row.__dict__["_row_kind"].__set__
+
+
+def rows_of(fields: list[str] | None, records: Iterable[Iterable[Any]]) -> list[Row]:
+    """Rows with these field names, one for the values of each record: several times faster than making each alone."""
+    rows = []
+    for values in records:
+        row = _new_row(Row)
+        _set_fields(row, fields)
+        _set_values(row, list(values))
+        _set_kind(row, _INSERT)
+        rows.append(row)
+    return rows
+
+
 def _as_dict(value: Any) -> Any:
     if isinstance(value, Row):
         return value.as_dict(True)

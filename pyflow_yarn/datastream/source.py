@@ -7,7 +7,7 @@ source without an enumerator (``create_enumerator`` returns None) divides its da
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -83,6 +83,10 @@ class SourceReader(ABC, Generic[T_co]):
 
     def no_more_splits(self) -> None:
         """The enumerator has nothing left for this reader."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What was counted so far, by name: shown as accumulators of the job. May be called from another thread."""
+        return {}
 
     def close(self) -> None:
         """Called once, also after a failure."""

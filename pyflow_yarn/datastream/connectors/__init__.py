@@ -11,6 +11,8 @@ from pyflow_yarn.datastream.source import Source
 if TYPE_CHECKING:
     from pyflow_yarn.datastream.connectors.file_system import (
         BucketAssigner,
+        BulkFormat,
+        BulkWriterFactory,
         FileSink,
         FileSource,
         OutputFileConfig,
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BucketAssigner",
+    "BulkFormat",
+    "BulkWriterFactory",
     "DeliveryGuarantee",
     "FileSink",
     "FileSource",
@@ -33,7 +37,16 @@ __all__ = [
 ]
 
 _FILE_SYSTEM = frozenset(
-    {"BucketAssigner", "FileSink", "FileSource", "OutputFileConfig", "RollingPolicy", "StreamFormat"}
+    {
+        "BucketAssigner",
+        "BulkFormat",
+        "BulkWriterFactory",
+        "FileSink",
+        "FileSource",
+        "OutputFileConfig",
+        "RollingPolicy",
+        "StreamFormat",
+    }
 )
 
 

@@ -14,13 +14,13 @@ from pyflow_yarn.errors import UserError
 DEFAULT_SPLIT_SIZE = 16 << 20
 MIN_SPLIT_SIZE = 1 << 20
 SPLITS_PER_READER = 4
-COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".xz": "xz"}
-UNREADABLE_COMPRESSIONS = frozenset({".deflate", ".zip", ".zst", ".zstd", ".snappy", ".lz4", ".7z", ".rar"})
+COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".zstd": "zstd"}
+UNREADABLE_COMPRESSIONS = frozenset({".deflate", ".zip", ".snappy", ".lz4", ".7z", ".rar"})
 _PATTERN_CHARACTERS = frozenset("*?[")
 
 
 class FileSplit(NamedTuple):
-    """A part of a file: the lines that start in bytes ``start`` to ``end`` (excluded); -1: to the end of the file."""
+    """A part of a file: the records that start in bytes ``start`` to ``end`` (excluded); -1: to the end of the file."""
 
     path: str
     start: int

@@ -1,19 +1,25 @@
-"""Files as sources and sinks of text lines."""
+"""Files as sources and sinks of records."""
 
 from __future__ import annotations
 
-import codecs
 import os
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from pyflow_yarn.common.serialization import Encoder
 from pyflow_yarn.common.time import Duration
-from pyflow_yarn.common.typeinfo import TypeInformation, Types
+from pyflow_yarn.common.typeinfo import TypeInformation
+from pyflow_yarn.datastream.connectors.file_formats import (
+    BulkFormat,
+    BulkWriter,
+    BulkWriterFactory,
+    FileRecordReader,
+    RecordFormat,
+    StreamFormat,
+)
 from pyflow_yarn.datastream.connectors.file_splits import DEFAULT_SPLIT_SIZE, FileSplitEnumerator
-from pyflow_yarn.datastream.connectors.file_writer import FileCommitter, FileWriter, PartNames
-from pyflow_yarn.datastream.connectors.text_lines import TextLineReader, splits_by_bytes
+from pyflow_yarn.datastream.connectors.file_writer import EncodedWriters, FileCommitter, FileWriter, PartNames
 from pyflow_yarn.datastream.local_paths import local_path
 from pyflow_yarn.datastream.sink import Committer, Sink, SinkWriter, WriterContext
 from pyflow_yarn.datastream.source import ReaderContext, Source, SourceReader, SplitEnumerator
@@ -21,6 +27,9 @@ from pyflow_yarn.errors import ConfigurationError, NotYetSupportedError, UserErr
 
 __all__ = [
     "BucketAssigner",
+    "BulkFormat",
+    "BulkWriter",
+    "BulkWriterFactory",
     "DefaultRollingPolicy",
     "FileSink",
     "FileSource",
@@ -34,30 +43,16 @@ __all__ = [
 # ---- source ----
 
 
-class StreamFormat:
-    """How records are found in a file: as lines of text."""
+class FileSource(Source[Any]):
+    """The records of files: single ones, all below a directory, all that match a pattern such as ``logs/*.txt``.
 
-    def __init__(self, charset_name: str) -> None:
-        try:
-            self.charset_name = codecs.lookup(charset_name).name
-        except LookupError:
-            raise ConfigurationError(f"'{charset_name}' is not a known character set.") from None
-
-    @staticmethod
-    def text_line_format(charset_name: str = "UTF-8") -> StreamFormat:
-        """Each line is a record, without its end."""
-        return StreamFormat(charset_name)
-
-
-class FileSource(Source[str]):
-    """The lines of files: single ones, all below a directory, all that match a pattern such as ``logs/*.txt``.
-
-    Files ending in .gz, .gzip, .bz2 and .xz are unpacked. Plain files are read in parts by several subtasks.
+    Files ending in .gz, .gzip, .bz2, .xz, .zst and .zstd are unpacked. Plain files are read in parts by several
+    subtasks where their format allows it.
     """
 
-    def __init__(self, paths: tuple[str, ...], stream_format: StreamFormat, split_size: int) -> None:
+    def __init__(self, paths: tuple[str, ...], record_format: RecordFormat, split_size: int) -> None:
         self.paths = paths
-        self.stream_format = stream_format
+        self.record_format = record_format
         self.split_size = split_size
 
     @staticmethod
@@ -72,31 +67,34 @@ class FileSource(Source[str]):
         return FileSourceBuilder(stream_format, paths)
 
     @staticmethod
-    def for_bulk_file_format(bulk_format: object, *paths: str) -> NoReturn:
-        """Not supported yet."""
-        raise NotYetSupportedError("Bulk formats of FileSource are not supported yet: use text lines.")
+    def for_bulk_file_format(bulk_format: BulkFormat, *paths: str) -> FileSourceBuilder:
+        """A builder for a source that reads ``paths`` in blocks of records."""
+        if not isinstance(bulk_format, BulkFormat):
+            raise TypeError(f"for_bulk_file_format() takes a BulkFormat first, not {type(bulk_format).__name__}.")
+        if not paths:
+            raise UserError("FileSource.for_bulk_file_format() needs at least one path.")
+        return FileSourceBuilder(bulk_format, paths)
 
     @property
     def produced_type(self) -> TypeInformation:
-        return Types.STRING()
+        return self.record_format.produced_type
 
     @property
     def coordinated(self) -> bool:
         return True
 
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:
-        splittable = splits_by_bytes(self.stream_format.charset_name)
-        return FileSplitEnumerator(self.paths, self.split_size, splittable, parallelism)
+        return FileSplitEnumerator(self.paths, self.split_size, self.record_format.splittable, parallelism)
 
-    def create_reader(self, context: ReaderContext) -> SourceReader[str]:
-        return TextLineReader(self.stream_format.charset_name)
+    def create_reader(self, context: ReaderContext) -> SourceReader[Any]:
+        return FileRecordReader(self.record_format)
 
 
 class FileSourceBuilder:
     """Collects the settings of a ``FileSource``."""
 
-    def __init__(self, stream_format: StreamFormat, paths: tuple[str, ...]) -> None:
-        self._stream_format = stream_format
+    def __init__(self, record_format: RecordFormat, paths: tuple[str, ...]) -> None:
+        self._record_format = record_format
         self._paths = tuple(local_path(path, "the file source") for path in paths)
         self._split_size = DEFAULT_SPLIT_SIZE
 
@@ -125,7 +123,7 @@ class FileSourceBuilder:
 
     def build(self) -> FileSource:
         """The source."""
-        return FileSource(self._paths, self._stream_format, self._split_size)
+        return FileSource(self._paths, self._record_format, self._split_size)
 
 
 # ---- sink ----
@@ -309,18 +307,16 @@ class FileSink(Sink[Any]):
     def __init__(
         self,
         base_path: str,
-        encoder: Encoder,
+        writer_factory: BulkWriterFactory,
         bucket_assigner: BucketAssigner,
         rolling_policy: RollingPolicy,
         output_file_config: OutputFileConfig,
-        type_info: TypeInformation | None = None,
     ) -> None:
         self.base_path = base_path
-        self.encoder = encoder
+        self.writer_factory = writer_factory
         self.bucket_assigner = bucket_assigner
         self.rolling_policy = rolling_policy
         self.output_file_config = output_file_config
-        self.type_info = type_info
 
     @staticmethod
     def for_row_format(base_path: str, encoder: Encoder) -> FileSink.RowFormatBuilder:
@@ -330,9 +326,11 @@ class FileSink(Sink[Any]):
         return FileSink.RowFormatBuilder(base_path, encoder)
 
     @staticmethod
-    def for_bulk_format(base_path: str, writer_factory: object) -> NoReturn:
-        """Not supported yet."""
-        raise NotYetSupportedError("Bulk formats of FileSink are not supported yet: use for_row_format().")
+    def for_bulk_format(base_path: str, writer_factory: BulkWriterFactory) -> FileSink.BulkFormatBuilder:
+        """A builder for a sink whose part files are written by the writers of ``writer_factory``."""
+        if not isinstance(writer_factory, BulkWriterFactory):
+            raise TypeError(f"for_bulk_format() takes a BulkWriterFactory, not {type(writer_factory).__name__}.")
+        return FileSink.BulkFormatBuilder(base_path, writer_factory)
 
     @property
     def coordinated(self) -> bool:
@@ -341,19 +339,17 @@ class FileSink(Sink[Any]):
     def for_records(self, type_info: TypeInformation | None) -> FileSink:
         return FileSink(
             self.base_path,
-            self.encoder,
+            self.writer_factory.for_records(type_info),
             self.bucket_assigner,
             self.rolling_policy,
             self.output_file_config,
-            type_info,
         )
 
     def create_writer(self, context: WriterContext) -> SinkWriter[Any]:
         names = PartNames(self.output_file_config.part_prefix, self.output_file_config.part_suffix)
         return FileWriter(
             self.base_path,
-            self.encoder,
-            self.type_info,
+            self.writer_factory,
             self.bucket_assigner.bucket,
             names,
             self.rolling_policy.part_size,
@@ -363,40 +359,35 @@ class FileSink(Sink[Any]):
     def create_committer(self) -> Committer:
         return FileCommitter(self.base_path)
 
-    class RowFormatBuilder:
-        """Collects the settings of a ``FileSink``; by default, buckets are hours and parts are of 128 MiB."""
+    class _Builder:
+        """Collects the settings that all file sinks have; by default, buckets are hours."""
 
-        def __init__(self, base_path: str, encoder: Encoder) -> None:
+        def __init__(self, base_path: str, writer_factory: BulkWriterFactory, rolling_policy: RollingPolicy) -> None:
             self._base_path = local_path(base_path, "the file sink")
-            self._encoder = encoder
+            self._writer_factory = writer_factory
             self._bucket_assigner = BucketAssigner.date_time_bucket_assigner()
-            self._rolling_policy: RollingPolicy = RollingPolicy.default_rolling_policy()
+            self._rolling_policy = rolling_policy
             self._output_file_config = OutputFileConfig.builder().build()
 
-        def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> FileSink.RowFormatBuilder:
+        def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> Self:
             """The directory that records are written to."""
             self._bucket_assigner = bucket_assigner
             return self
 
-        def with_rolling_policy(self, rolling_policy: RollingPolicy) -> FileSink.RowFormatBuilder:
-            """When a part file is followed by another one."""
-            self._rolling_policy = rolling_policy
-            return self
-
-        def with_output_file_config(self, output_file_config: OutputFileConfig) -> FileSink.RowFormatBuilder:
+        def with_output_file_config(self, output_file_config: OutputFileConfig) -> Self:
             """How part files are called."""
             self._output_file_config = output_file_config
             return self
 
-        def with_bucket_check_interval(self, interval: int) -> FileSink.RowFormatBuilder:
-            """Accepted for compatibility: part files roll by size only."""
+        def with_bucket_check_interval(self, interval: int) -> Self:
+            """Accepted for compatibility: part files do not roll by time."""
             return self
 
         def enable_compact(self, strategy: object, compactor: object) -> NoReturn:
             """Not supported yet."""
             raise NotYetSupportedError("Compaction of part files (enable_compact) is not supported yet.")
 
-        def disable_compact(self) -> FileSink.RowFormatBuilder:
+        def disable_compact(self) -> Self:
             """There is no compaction."""
             return self
 
@@ -406,8 +397,32 @@ class FileSink(Sink[Any]):
                 raise UserError(f"The output path '{self._base_path}' is not a directory.")
             return FileSink(
                 self._base_path,
-                self._encoder,
+                self._writer_factory,
                 self._bucket_assigner,
                 self._rolling_policy,
                 self._output_file_config,
             )
+
+    class RowFormatBuilder(_Builder):
+        """Collects the settings of a sink that writes record by record; by default, parts are of 128 MiB."""
+
+        def __init__(self, base_path: str, encoder: Encoder) -> None:
+            super().__init__(base_path, EncodedWriters(encoder), RollingPolicy.default_rolling_policy())
+
+        def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
+            """When a part file is followed by another one."""
+            self._rolling_policy = rolling_policy
+            return self
+
+    class BulkFormatBuilder(_Builder):
+        """Collects the settings of a sink that writes in bulk: parts roll only when they are committed."""
+
+        def __init__(self, base_path: str, writer_factory: BulkWriterFactory) -> None:
+            super().__init__(base_path, writer_factory, RollingPolicy.on_checkpoint_rolling_policy())
+
+        def with_rolling_policy(self, rolling_policy: OnCheckpointRollingPolicy) -> Self:
+            """Only ``RollingPolicy.on_checkpoint_rolling_policy()``, which is the default."""
+            if not isinstance(rolling_policy, OnCheckpointRollingPolicy):
+                raise ValueError("rolling_policy must be OnCheckpointRollingPolicy for bulk format")
+            self._rolling_policy = rolling_policy
+            return self

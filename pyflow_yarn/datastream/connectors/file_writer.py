@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 from pyflow_yarn.common.serialization import Encoder, SimpleStringEncoder
 from pyflow_yarn.common.type_text import text_function
 from pyflow_yarn.common.typeinfo import TypeInformation
+from pyflow_yarn.datastream.connectors.file_formats import BulkWriter, BulkWriterFactory, OutputFile
 from pyflow_yarn.datastream.sink import Committer, SinkWriter, WriterContext
 from pyflow_yarn.errors import ExternalError
 
@@ -52,8 +53,7 @@ class FileWriter(SinkWriter[Any]):
     def __init__(
         self,
         base_path: str,
-        encoder: Encoder,
-        type_info: TypeInformation | None,
+        writer_factory: BulkWriterFactory,
         bucket_of: Callable[[float], str],
         names: PartNames,
         part_size: int | None,
@@ -65,7 +65,7 @@ class FileWriter(SinkWriter[Any]):
         self._part_size = part_size
         self._context = context
         self._writer_id = os.urandom(4).hex()
-        self._encode = batch_encoder(encoder, type_info)
+        self._writer_factory = writer_factory
         self._parts: dict[str, _Part] = {}
         self._pending: list[PendingFile] = []
         self._count = 0
@@ -80,7 +80,7 @@ class FileWriter(SinkWriter[Any]):
         part = self._parts.get(bucket)
         if part is None:
             part = self._parts[bucket] = self._new_part(bucket)
-        part.write(self._encode(records))
+        part.write(records)
         if self._part_size is not None and part.size >= self._part_size:
             self._pending.append(self._parts.pop(bucket).complete())
 
@@ -91,7 +91,8 @@ class FileWriter(SinkWriter[Any]):
         name = f"{self._names.prefix}-{context.job_id[:JOB_DIGITS]}-{context.subtask}-{self._count}{self._names.suffix}"
         self._count += 1
         owner = f"{context.job_id}-{context.attempt}-{self._writer_id}"
-        return _Part(os.path.join(directory, f".{name}{IN_PROGRESS}{owner}"), os.path.join(directory, name))
+        hidden = os.path.join(directory, f".{name}{IN_PROGRESS}{owner}")
+        return _Part(hidden, os.path.join(directory, name), self._writer_factory)
 
     def flush(self) -> None:
         for part in self._parts.values():
@@ -112,49 +113,126 @@ class FileWriter(SinkWriter[Any]):
         self._pending.clear()
 
 
-class _Part:
-    """An open part file."""
+class _PartFile:
+    """The file of a part, as its writer sees it: it counts bytes, and ignores what comes after the part was abandoned.
+
+    A library's writer writes the end of its file even when it is only forgotten.
+    """
 
     def __init__(self, hidden: str, final: str) -> None:
-        self._hidden = hidden
         self._final = final
         self.size = 0
+        self.abandoned = False
         try:
-            self._file: IO[bytes] = open(hidden, "xb", buffering=BUFFER_SIZE)  # noqa: SIM115 - open until the part is complete
+            self.raw: IO[bytes] = open(hidden, "xb", buffering=BUFFER_SIZE)  # noqa: SIM115 - open until the part is complete
         except OSError as error:
             raise _failure(final, error) from None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Any) -> int:
+        """Write bytes."""
+        if self.abandoned:
+            return len(data)
         try:
-            self._file.write(data)
+            count = self.raw.write(data)
         except OSError as error:
             raise _failure(self._final, error) from None
-        self.size += len(data)
+        self.size += count
+        return count
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self.size
 
     def flush(self) -> None:
+        """Hand all of them to the operating system."""
+        if self.abandoned:
+            return
         try:
-            self._file.flush()
+            self.raw.flush()
         except OSError as error:
             raise _failure(self._final, error) from None
+
+    def close(self) -> None:
+        """Nothing: the file is the part's to close."""
+
+    @property
+    def closed(self) -> bool:
+        """Never, to the writer."""
+        return False
+
+
+class _Part:
+    """An open part file and its writer."""
+
+    def __init__(self, hidden: str, final: str, writer_factory: BulkWriterFactory) -> None:
+        self._hidden = hidden
+        self._final = final
+        self._file = _PartFile(hidden, final)
+        try:
+            self._writer = writer_factory.create(self._file)
+        except BaseException:
+            self.abandon()
+            raise
+
+    @property
+    def size(self) -> int:
+        return self._file.size
+
+    def write(self, records: Sequence[Any]) -> None:
+        self._writer.write(records)
+
+    def flush(self) -> None:
+        self._file.flush()
 
     def complete(self) -> PendingFile:
         try:
+            self._writer.finish()
             self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            os.fsync(self._file.raw.fileno())
+            self._file.raw.close()
         except OSError as error:
             self.abandon()
             raise _failure(self._final, error) from None
+        except BaseException:
+            self.abandon()
+            raise
         return PendingFile(self._hidden, self._final)
 
     def abandon(self) -> None:
-        raw = getattr(self._file, "raw", None)
+        self._file.abandoned = True
+        file = self._file.raw
+        raw = getattr(file, "raw", None)
         with suppress(OSError, ValueError):
             if raw is not None:
                 raw.close()  # what is still buffered must not be written any more
         with suppress(OSError, ValueError):
-            self._file.close()
+            file.close()
         _unlink(self._hidden)
+
+
+class EncodedWriters(BulkWriterFactory):
+    """Writes what an encoder makes of each record."""
+
+    def __init__(self, encoder: Encoder, type_info: TypeInformation | None = None) -> None:
+        self.encoder = encoder
+        self.type_info = type_info
+
+    def for_records(self, type_info: TypeInformation | None) -> EncodedWriters:
+        return EncodedWriters(self.encoder, type_info)
+
+    def create(self, file: OutputFile) -> BulkWriter:
+        return BytesWriter(file, batch_encoder(self.encoder, self.type_info))
+
+
+class BytesWriter(BulkWriter):
+    """Writes the bytes that a function makes of each batch."""
+
+    def __init__(self, file: OutputFile, encode: Callable[[Sequence[Any]], bytes]) -> None:
+        self._file = file
+        self._encode = encode
+
+    def write(self, records: Sequence[Any]) -> None:
+        self._file.write(self._encode(records))
 
 
 def batch_encoder(encoder: Encoder, type_info: TypeInformation | None) -> Callable[[Sequence[Any]], bytes]:

@@ -7,14 +7,15 @@ and reads its own last line to the end, beyond its range. Lines end with ``\\n``
 from __future__ import annotations
 
 import codecs
-from collections import deque
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable
 from contextlib import closing
 from typing import Protocol
 
+from pyflow_yarn.common.typeinfo import TypeInformation, Types
+from pyflow_yarn.datastream.connectors.file_formats import SkippedRecords, SplitRecords, StreamFormat
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit
-from pyflow_yarn.datastream.source import EndOfInput, SourceReader
-from pyflow_yarn.errors import ExternalError, UserError
+from pyflow_yarn.errors import ConfigurationError, ExternalError, NotYetSupportedError, UserError
 
 CHUNK_SIZE = 1 << 20
 TAIL_SIZE = 1 << 16
@@ -41,94 +42,35 @@ def splits_by_bytes(charset: str) -> bool:
     return "\n".encode(charset) == b"\n" and not name.startswith(_NOT_BY_BYTES)
 
 
-class TextLineReader(SourceReader[str]):
-    """Reads the lines of the splits it is given."""
+class TextLineFormat(StreamFormat):
+    """Each line is a record, without its end."""
 
-    blocking = True
-    needs_splits = True
-
-    def __init__(self, charset: str) -> None:
-        self._charset = charset
-        self._by_bytes = splits_by_bytes(charset)
-        self._splits: deque[FileSplit] = deque()
-        self._no_more = False
-        self._current: _ByteLines | _DecodedLines | None = None
-        self._lines: list[str] = []
-        self._position = 0
-
-    def add_split(self, split: FileSplit) -> None:
-        self._splits.append(split)
-
-    def no_more_splits(self) -> None:
-        self._no_more = True
-
-    def read_batch(self, max_records: int) -> Sequence[str] | None:
-        while self._position >= len(self._lines):
-            if self._current is None:
-                if not self._splits:
-                    if self._no_more:
-                        raise EndOfInput
-                    return None
-                kind = _ByteLines if self._by_bytes else _DecodedLines
-                self._current = kind(self._splits.popleft(), self._charset)
-            lines = self._current.read()
-            if lines is None:
-                self._current.close()
-                self._current = None
-                lines = []
-            self._lines = lines
-            self._position = 0
-        position = self._position
-        self._position = position + max_records
-        if position == 0 and len(self._lines) <= max_records:
-            return self._lines
-        return self._lines[position : self._position]
-
-    def close(self) -> None:
-        if self._current is not None:
-            self._current.close()
-            self._current = None
-
-
-class _Lines:
-    """An open split."""
-
-    def __init__(self, split: FileSplit, charset: str) -> None:
-        self._split = split
-        self._charset = charset
-        self._file = open_input(split)
-
-    def _read(self, size: int) -> bytes:
+    def __init__(self, charset_name: str) -> None:
         try:
-            return self._file.read(size)
-        except (OSError, EOFError) as error:
-            raise ExternalError(f"The input file '{self._split.path}' cannot be read: {error}.") from None
-        except Exception as error:  # the decompressors have no common error
-            raise UserError(f"The input file '{self._split.path}' cannot be unpacked: {error}.") from None
+            self.charset_name = codecs.lookup(charset_name).name
+        except LookupError:
+            raise ConfigurationError(f"'{charset_name}' is not a known character set.") from None
+        self.splittable = splits_by_bytes(self.charset_name)
 
-    def close(self) -> None:
-        self._file.close()
+    @property
+    def produced_type(self) -> TypeInformation:
+        return Types.STRING()
 
-    def _undecodable(self, error: UnicodeDecodeError, offset: int) -> UserError:
-        """The sentence for bytes of ``error.object``, which begins at byte ``offset`` of the file."""
-        data, position = error.object, error.start
-        begin = data.rfind(b"\n", 0, position) + 1
-        end = data.find(b"\n", position)
-        line = data[max(begin, position - SHOWN_BYTES // 2) : end if end >= 0 else len(data)][:SHOWN_BYTES]
-        number = count_lines(self._split, offset + begin) + 1
-        return UserError(
-            f"The input file '{self._split.path}' is not valid {self._charset} at byte {offset + position}"
-            f" (line {number}): {line!r}. Name the character set of the file, as in"
-            " StreamFormat.text_line_format('ISO-8859-1'), or repair the file."
-        )
+    def opener(self, skipped: SkippedRecords) -> Callable[[FileSplit], SplitRecords]:
+        kind = _ByteLines if self.splittable else _DecodedLines
+        charset = self.charset_name
+        return lambda split: kind(split, charset)
 
 
-class _ByteLines(_Lines):
-    """A split of a file whose lines can be found in its bytes."""
+class LineBlocks:
+    """The bytes of a split, in blocks of whole lines; the last line of the file may lack its end."""
 
-    def __init__(self, split: FileSplit, charset: str) -> None:
-        super().__init__(split, charset)
-        self._offset = 0
+    def __init__(self, split: FileSplit) -> None:
+        self.split = split
+        self.offset = 0
+        """Where in the file the block begins that was read last."""
+        self._file = open_input(split)
+        self._position = 0
         """Of the next byte to read."""
         self._parts: list[bytes] = []
         """The beginning of a line whose end has not been read yet."""
@@ -136,23 +78,7 @@ class _ByteLines(_Lines):
         self._done = False
         self._at_start = split.start == 0
 
-    def _skip_begun_line(self) -> None:
-        """Go to the first line that starts in the range: behind the first line end at or after the byte before it."""
-        self._offset = self._split.start - 1
-        self._file.seek(self._offset)
-        while True:
-            chunk = self._read(TAIL_SIZE)
-            end = chunk.find(b"\n")
-            if end >= 0:
-                self._offset += end + 1
-                self._file.seek(self._offset)
-                break
-            self._offset += len(chunk)
-            if not chunk:
-                break
-        self._done = self._offset >= self._split.end >= 0
-
-    def read(self) -> list[str] | None:
+    def read(self) -> bytes | None:
         """Some lines; None at the end of the split."""
         if not self._at_start:
             self._at_start = True
@@ -160,17 +86,39 @@ class _ByteLines(_Lines):
         while not self._done:
             block = self._next_block()
             if block:
-                return self._decode(block, self._offset - self._parts_size - len(block))
+                self.offset = self._position - self._parts_size - len(block)
+                return block
         return None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _skip_begun_line(self) -> None:
+        """Go to the first line that starts in the range: behind the first line end at or after the byte before it."""
+        self._position = self.split.start - 1
+        self._file.seek(self._position)
+        while True:
+            chunk = read_input(self._file, self.split, TAIL_SIZE)
+            end = chunk.find(b"\n")
+            if end >= 0:
+                self._position += end + 1
+                self._file.seek(self._position)
+                break
+            self._position += len(chunk)
+            if not chunk:
+                break
+        self._done = self._position >= self.split.end >= 0
 
     def _next_block(self) -> bytes:
         """Whole lines, the last one perhaps without its end; empty: read on, or done."""
-        end = self._split.end
-        beyond = 0 <= end <= self._offset
+        end = self.split.end
+        beyond = 0 <= end <= self._position
         if beyond and not self._parts:
             self._done = True
             return b""
-        chunk = self._read(TAIL_SIZE if beyond else CHUNK_SIZE if end < 0 else min(CHUNK_SIZE, end - self._offset))
+        size = TAIL_SIZE if beyond else CHUNK_SIZE if end < 0 else min(CHUNK_SIZE, end - self._position)
+        chunk = read_input(self._file, self.split, size)
         if not chunk:
             self._done = True
             return self._take_parts(b"")
@@ -181,7 +129,7 @@ class _ByteLines(_Lines):
                 chunk = chunk[:cut]
         else:
             cut = chunk.rfind(b"\n") + 1
-        self._offset += len(chunk)
+        self._position += len(chunk)
         if not cut:
             self._keep(chunk)
             return b""
@@ -200,33 +148,48 @@ class _ByteLines(_Lines):
         self._parts_size = 0
         return block
 
-    def _decode(self, block: bytes, offset: int) -> list[str]:
+
+class _ByteLines(SplitRecords):
+    """A split of a file whose lines can be found in its bytes."""
+
+    def __init__(self, split: FileSplit, charset: str) -> None:
+        self._blocks = LineBlocks(split)
+        self._charset = charset
+
+    def read(self) -> list[str] | None:
+        block = self._blocks.read()
+        if block is None:
+            return None
         try:
             text = block.decode(self._charset)
         except UnicodeDecodeError as error:
-            raise self._undecodable(error, offset) from None
+            raise undecodable(self._blocks.split, self._charset, error, self._blocks.offset) from None
         return split_lines(text)
 
+    def close(self) -> None:
+        self._blocks.close()
 
-class _DecodedLines(_Lines):
+
+class _DecodedLines(SplitRecords):
     """A whole file in a character set whose lines must be decoded to be found."""
 
     def __init__(self, split: FileSplit, charset: str) -> None:
-        super().__init__(split, charset)
+        self._split = split
+        self._charset = charset
+        self._file = open_input(split)
         self._decoder = codecs.getincrementaldecoder(charset)()
         self._offset = 0
         self._parts: list[str] = []
         self._done = False
 
     def read(self) -> list[str] | None:
-        """Some lines; None at the end of the file."""
         while not self._done:
-            chunk = self._read(CHUNK_SIZE)
+            chunk = read_input(self._file, self._split, CHUNK_SIZE)
             pending = len(self._decoder.getstate()[0])
             try:
                 text = self._decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                raise self._undecodable(error, self._offset - pending) from None
+                raise undecodable(self._split, self._charset, error, self._offset - pending) from None
             self._offset += len(chunk)
             self._done = not chunk
             cut = len(text) if self._done else text.rfind("\n") + 1
@@ -238,6 +201,23 @@ class _DecodedLines(_Lines):
             if block:
                 return split_lines(block)
         return None
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def undecodable(split: FileSplit, charset: str, error: UnicodeDecodeError, offset: int) -> UserError:
+    """The sentence for bytes of ``error.object``, which begins at byte ``offset`` of the file."""
+    data, position = error.object, error.start
+    begin = data.rfind(b"\n", 0, position) + 1
+    end = data.find(b"\n", position)
+    line = data[max(begin, position - SHOWN_BYTES // 2) : end if end >= 0 else len(data)][:SHOWN_BYTES]
+    number = count_lines(split, offset + begin) + 1
+    return UserError(
+        f"The input file '{split.path}' is not valid {charset} at byte {offset + position}"
+        f" (line {number}): {line!r}. Name the character set of the file, as in"
+        " StreamFormat.text_line_format('ISO-8859-1'), or repair the file."
+    )
 
 
 def split_lines(text: str) -> list[str]:
@@ -270,10 +250,39 @@ def open_input(split: FileSplit) -> BinaryFile:
                 import lzma
 
                 return lzma.open(split.path)
+            case "zstd":
+                return _open_zstd(split.path)
             case _:
                 return open(split.path, "rb", buffering=0)
     except OSError as error:
         raise UserError(f"The input file '{split.path}' cannot be read: {error.strerror or error}.") from None
+
+
+def _open_zstd(path: str) -> BinaryFile:
+    """Python 3.14 reads Zstandard itself, others through pyarrow if it is there."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+
+        return zstd.open(path)
+    try:
+        import pyarrow
+    except ImportError:
+        raise NotYetSupportedError(
+            f"The input file '{path}' is compressed with Zstandard, which this Python cannot unpack: unpack it first,"
+            " or run pip install 'pyflow-yarn[parquet]'."
+        ) from None
+    file: BinaryFile = pyarrow.CompressedInputStream(pyarrow.OSFile(path), "zstd")
+    return file
+
+
+def read_input(file: BinaryFile, split: FileSplit, size: int) -> bytes:
+    """The next bytes of a split's file, with a sentence for what can go wrong."""
+    try:
+        return file.read(size)
+    except (OSError, EOFError) as error:
+        raise ExternalError(f"The input file '{split.path}' cannot be read: {error}.") from None
+    except Exception as error:  # the decompressors have no common error
+        raise UserError(f"The input file '{split.path}' cannot be unpacked: {error}.") from None
 
 
 def count_lines(split: FileSplit, offset: int) -> int:

@@ -1,3 +1,3 @@
-"""Formats of files and messages: none is supported yet, files hold lines of text."""
+"""Formats of files and messages: a module for each."""
 
 from __future__ import annotations

@@ -338,7 +338,7 @@ def test_sinks_learn_the_type_of_the_records(
 ) -> None:
     words.sink_to(FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder()).build())
     graph = env.prepare().graph
-    assert definitions(graph)["Sink: Writer"].sink.type_info == Types.STRING()
+    assert definitions(graph)["Sink: Writer"].sink.writer_factory.type_info == Types.STRING()
     assert graph.coordinated
 
 

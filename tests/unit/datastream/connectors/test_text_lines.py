@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from pyflow_yarn.common.time import Duration
 from pyflow_yarn.common.typeinfo import Types
 from pyflow_yarn.datastream.connectors import file_splits, text_lines
+from pyflow_yarn.datastream.connectors.file_formats import FileRecordReader
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit, list_files
 from pyflow_yarn.datastream.connectors.file_system import FileSource, FileSourceBuilder, StreamFormat
-from pyflow_yarn.datastream.connectors.text_lines import TextLineReader, split_lines
+from pyflow_yarn.datastream.connectors.text_lines import split_lines
 from pyflow_yarn.datastream.source import EndOfInput
 from pyflow_yarn.errors import ConfigurationError, NotYetSupportedError, UserError
 from tests.unit.datastream.connectors.reading import read_all
@@ -51,7 +52,7 @@ def read_splits(path: Path, cuts: list[int], charset: str = "utf-8") -> Iterator
     size = path.stat().st_size
     bounds = [0, *sorted({cut for cut in cuts if 0 < cut < size}), size]
     for start, end in pairwise(bounds):
-        reader = TextLineReader(charset)
+        reader = FileRecordReader(StreamFormat.text_line_format(charset))
         reader.add_split(FileSplit(str(path), start, end))
         reader.no_more_splits()
         while True:
@@ -216,7 +217,7 @@ def test_pipes_and_devices_are_refused_and_files_of_the_kernel_read(tmp_path: Pa
 
 
 def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
-    reader = TextLineReader("utf-8")
+    reader = FileRecordReader(StreamFormat.text_line_format())
     reader.add_split(FileSplit(str(tmp_path / "gone.txt"), 0, 5))
     with pytest.raises(UserError, match=r"gone.txt' cannot be read: No such file or directory"):
         reader.read_batch(10)
