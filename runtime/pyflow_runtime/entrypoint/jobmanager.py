@@ -48,7 +48,8 @@ def run_embedded(
         link = SupervisorLink(supervisor)
         return EmbeddedDriver(link, fixed, most), link.fork_coordinator
 
-    return run(configuration, layout, rest, [rpc], f"unix:{layout.rpc_socket}", driver)
+    address = f"unix:{layout.rpc_socket}"
+    return run(configuration, layout, rest, [rpc], address, driver, outlives_machine=False)
 
 
 def run(
@@ -59,6 +60,7 @@ def run(
     rpc_address: str,
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]],
     certificates: Path | None = None,
+    outlives_machine: bool = True,
 ) -> int:
     """Be a JobManager until the cluster ends; the exit code."""
     set_title("pyflow jobmanager")
@@ -77,7 +79,7 @@ def run(
         rpc_address=rpc_address,
         token=read_secret(layout.token, create=False) if wants_token else None,
         secret=read_secret(layout.secret, create=False),
-        store=lambda: DirectoryJobStore(layout.job_store),
+        store=lambda: DirectoryJobStore(layout.job_store, sync=outlives_machine),
         driver=driver,
         tls=tls_context(certificates, server=True) if tls and certificates is not None else None,
     )

@@ -33,7 +33,7 @@ def listen_rest(configuration: Mapping[str, str], *, any_port: bool = True) -> s
     reason = ""
     for port in _ports(wanted):
         try:
-            return _without_delay(socket.create_server((host, port), backlog=128))
+            return _without_delay(socket.create_server((host, port), family=_family(host), backlog=128))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ExternalError(
@@ -54,6 +54,10 @@ def _without_delay(sock: socket.socket) -> socket.socket:
     return sock
 
 
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def _ports(text: str) -> list[int]:
     ports: list[int] = []
     for part in text.split(","):
@@ -66,7 +70,7 @@ def listen_tcp(configuration: Mapping[str, str], host: str, option: ConfigOption
     """A listening socket on the configured port."""
     port = option.read(configuration)
     try:
-        return _without_delay(socket.create_server((host, port), backlog=128))
+        return _without_delay(socket.create_server((host, port), family=_family(host), backlog=128))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(f"Port {port} is in use: set {option.key} to another port.") from error

@@ -64,10 +64,14 @@ def decode_entry(data: bytes, expected: type[T], path: Path) -> T:
 
 
 class DirectoryJobStore:
-    """See the module. Several processes may open one directory: the fence decides who writes."""
+    """See the module. Several processes may open one directory: the fence decides who writes.
 
-    def __init__(self, directory: Path) -> None:
+    Without ``sync`` entries survive their processes but not the machine: enough where the directory ends with a client.
+    """
+
+    def __init__(self, directory: Path, *, sync: bool = True) -> None:
         self._directory = directory
+        self._sync = sync
         with _external(f"The job store in {directory} cannot be used"):
             for folder in (directory, directory / "jobs", directory / "commits", directory / "results"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,11 +173,14 @@ class DirectoryJobStore:
             with open(temporary, "wb", opener=_private) as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if self._sync:
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        if not self._sync:
+            return
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

@@ -24,7 +24,10 @@ from pyflow_runtime.highavailability.job_store import (
 from pyflow_yarn.errors import Domain, ExternalError, FailureInfo
 from pyflow_yarn.graph.job_graph import FORMAT_VERSION, JobGraph, JobVertex
 
-STORES: dict[str, Callable[[Path], JobStore]] = {"directory": lambda path: DirectoryJobStore(path / "store")}
+STORES: dict[str, Callable[[Path], JobStore]] = {
+    "directory": lambda path: DirectoryJobStore(path / "store"),
+    "directory, unsynced": lambda path: DirectoryJobStore(path / "store", sync=False),
+}
 
 
 def graph(number: int, name: str = "job") -> JobGraph:

@@ -201,8 +201,9 @@ class TaskManagerProcess:
             logger.info("no session with the JobManager: %s", error)
             self._feed(events.SessionClosed(session=number, reason=str(error)))
             return
-        self._sessions[number] = session
-        self._feed(events.SessionOpened(session=number))
+        if session.open:  # else its end has been reported already
+            self._sessions[number] = session
+            self._feed(events.SessionOpened(session=number))
 
     def _session_closed(self, number: int, reason: str) -> None:
         logger.info("the session with the JobManager is closed: %s", reason)
