@@ -167,10 +167,10 @@ class JobMaster:
         else:
             self.end(JobStatus.FINISHED, None)
 
-    def fail(self, failure: FailureInfo) -> None:
-        """The job fails for this reason, whatever the restart strategy says."""
-        suppressed = f"Recovery is suppressed by {self.restart_strategy.description}"
-        self.history.record(failure, note=suppressed)
+    def fail(self, failure: FailureInfo, suppressed: bool = False) -> None:
+        """The job fails for this reason; ``suppressed``: because the restart strategy permits no more restarts."""
+        note = f"Recovery is suppressed by {self.restart_strategy.description}" if suppressed else ""
+        self.history.record(failure, note)
         self.stop(JobStatus.FAILING)
 
     def stop(self, status: JobStatus) -> None:

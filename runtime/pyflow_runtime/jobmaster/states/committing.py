@@ -97,7 +97,7 @@ class Committing(JobState):
         # A crash is not the user's committer saying no; but who wants no restarts gets no endless ones either.
         delay = self.job.restart_strategy.restart_delay()
         if delay is None:
-            self.job.fail(failure)
+            self.job.fail(failure, suppressed=True)
         else:
             self.job.history.record(failure)
             self.job.set_timer(COORDINATOR_TIMER, self.job.outbox.now + delay)

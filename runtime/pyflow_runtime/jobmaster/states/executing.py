@@ -136,7 +136,7 @@ class Executing(JobState):
         job = self.job
         delay = job.restart_strategy.restart_delay()
         if delay is None:
-            job.fail(failure)
+            job.fail(failure, suppressed=True)
             return
         job.history.record(failure)
         job.restarts += 1
