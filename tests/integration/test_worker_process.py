@@ -190,6 +190,30 @@ def test_a_stuck_function_is_interrupted_by_the_signal(tmp_path: Path) -> None:
         assert "it was interrupted at File" in workers.workers[0].text()
 
 
+def test_a_function_that_does_not_close_is_interrupted_too(tmp_path: Path) -> None:
+    class Lingering(MapFunction[int, int]):
+        def map(self, value: int) -> int:
+            return value
+
+        def close(self) -> None:
+            print("closing")  # noqa: T201
+            while True:
+                time.sleep(0.01)
+
+    env = environment()
+    numbers(env, 2**60).map(Lingering()).filter(lambda x: False).print()
+    job = graph(env)
+    with SlotWorkers(tmp_path, 1) as workers:
+        workers.prepare(job)
+        attempts = workers.deploy(job)
+        workers.wait(lambda: workers.state(attempts[0]) is _S.RUNNING)
+        workers.cancel(attempts)
+        workers.wait_for_text(0, "closing")
+        workers.signal(0, signal.SIGTERM)
+        workers.wait(lambda: workers.state(attempts[0]) is _S.CANCELED, 10)
+        assert workers.workers[0].process.poll() is None
+
+
 def test_a_signal_without_a_cancel_ends_the_worker(tmp_path: Path) -> None:
     with SlotWorkers(tmp_path, 1) as workers:
         workers.signal(0, signal.SIGTERM)

@@ -54,20 +54,23 @@ class OperatorChain:
             with failing_at(operator.place):
                 operator.open()
 
-    def close(self) -> Exception | None:
-        """Close all functions, each of them whatever the others do; the first exception of the user's code."""
-        first: Exception | None = None
+    def close(self) -> BaseException | None:
+        """Close all functions, each of them whatever the others do; the first exception of the user's code.
+
+        It is ``TaskCancelled`` if one of them had to be interrupted.
+        """
+        first: BaseException | None = None
         for operator in self.operators:
             try:
                 with failing_at(operator.place):
                     operator.close()
-            except Exception as error:
+            except (Exception, TaskCancelled) as error:
                 first = first or error
         for output in self.outputs:
             try:
                 with failing_at(Place(output.source)):
                     output.close()
-            except Exception as error:
+            except (Exception, TaskCancelled) as error:
                 first = first or error
         for loop in self._loops.values():
             loop.close()

@@ -49,6 +49,7 @@ from pyflow_yarn.graph.operators import OperatorKind
 logger = logging.getLogger(__name__)
 _TICK_SECONDS = 1.0
 _INTERRUPT_AGAIN_SECONDS = 0.01
+_CANCEL_SECONDS = 60.0
 _LAST_WORDS_SECONDS = 5.0
 _TERMINATED = 128 + signal.SIGTERM
 _SHARED_PARTS = tuple(
@@ -90,9 +91,9 @@ class Worker:
         self._services: TaskServices | None = None
         self._tasks: dict[ExecutionAttemptId, Task] = {}
         self._known: set[ExecutionAttemptId] = set()
-        self._cancelled: set[ExecutionAttemptId] = set()
+        self._last_cancel = float("-inf")
         self._current: Task | None = None
-        self._interrupted: Task | None = None
+        self._signalled = False
         self._stopping = False
         self._terminated = False
         self._watching_writes = False
@@ -106,8 +107,8 @@ class Worker:
         with contextlib.suppress(AttributeError, OSError, ValueError):
             faulthandler.enable()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._on_terminate)
-            signal.signal(signal.SIGALRM, self._on_terminate)
+            signal.signal(signal.SIGTERM, self._on_signal)
+            signal.signal(signal.SIGALRM, self._on_signal)
         self._garbage.start()
         self._mailbox.register(self._control, selectors.EVENT_READ, self._on_control)
         self._send(WorkerStarted(worker_id=self._settings.worker_id, pid=os.getpid(), address=self._exchange.address))
@@ -117,8 +118,7 @@ class Worker:
         except ConnectionLost:
             logger.info("the supervisor is gone")
         for task in list(self._tasks.values()):
-            with contextlib.suppress(TaskCancelled):
-                task.cancel()
+            self._end(task)
         with contextlib.suppress(ConnectionLost):
             self._control.drain(_LAST_WORDS_SECONDS)
         return _TERMINATED if self._terminated else 0
@@ -145,8 +145,8 @@ class Worker:
             self._next_tick = now + _TICK_SECONDS
             self._tick()
         self._mailbox.wait(0 if ran or self._stopping else self._timeout(now))
-        if self._interrupted is not None:
-            self._after_interrupt()
+        if self._signalled:
+            self._after_signal()
         for attempt_id, task in list(self._tasks.items()):
             if task.closed:
                 del self._tasks[attempt_id]
@@ -176,31 +176,40 @@ class Worker:
         try:
             task.step()
         except TaskCancelled:
-            self._interrupted = task
+            logger.info("task %s was interrupted", task.attempt_id)
         finally:
             self._current = None
         self._garbage.between_batches()
 
-    def _on_terminate(self, number: int, frame: FrameType | None) -> None:
-        """SIGTERM: raise ``TaskCancelled`` inside user code if it is running, else end the worker.
+    def _end(self, task: Task) -> None:
+        self._current = task
+        try:
+            task.cancel()
+        except TaskCancelled:
+            logger.info("task %s was interrupted", task.attempt_id)
+        finally:
+            self._current = None
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """SIGTERM, or SIGALRM after it: raise ``TaskCancelled`` inside the user's code if that is at work.
 
         Never inside the exchange or another shared part: its state would be left half changed. If such a part is at
         work now, the user's code will be caught a moment later.
         """
+        if number == signal.SIGTERM:
+            self._signalled = True
+            self._mailbox.wake()
         if self._current is None:
-            if number == signal.SIGTERM:
-                self._terminated = self._stopping = True
-                self._mailbox.wake()
             return
         if _in_user_code(frame):
             raise TaskCancelled
         signal.setitimer(signal.ITIMER_REAL, _INTERRUPT_AGAIN_SECONDS)
 
-    def _after_interrupt(self) -> None:
-        """An interrupt without a cancel was meant for the whole worker."""
-        task, self._interrupted = self._interrupted, None
+    def _after_signal(self) -> None:
+        """A signal that follows a cancel gives weight to it; without one it is meant for the whole worker."""
+        self._signalled = False
         self._mailbox.wait(0)
-        if task is not None and task.attempt_id not in self._cancelled:
+        if time.monotonic() - self._last_cancel > _CANCEL_SECONDS:
             self._terminated = self._stopping = True
 
     # ---- control connection ----
@@ -285,16 +294,10 @@ class Worker:
         self._report(ExecutionReport(attempt_id, task.state))
 
     def _cancel(self, attempt_id: ExecutionAttemptId) -> None:
-        self._cancelled.add(attempt_id)
+        self._last_cancel = time.monotonic()
         task = self._tasks.get(attempt_id)
         if task is not None:
-            self._current = task
-            try:
-                task.cancel()
-            except TaskCancelled:
-                self._interrupted = task
-            finally:
-                self._current = None
+            self._end(task)
         elif attempt_id not in self._known:
             self._known.add(attempt_id)  # its start, should it come late, is not wanted any more
             self._report(ExecutionReport(attempt_id, ExecutionState.CANCELED))

@@ -409,14 +409,14 @@ class Task(ABC):
                 f' File "{frame.file}", line {frame.line}, in {frame.function}: {frame.code}'
             )
 
-    def _close_functions(self) -> Exception | None:
+    def _close_functions(self) -> BaseException | None:
         if not self._has_chain:
             return None
         self._has_chain = False
         error = self.chain.close()
         try:
             self.close_reader()
-        except Exception as raised:
+        except (Exception, TaskCancelled) as raised:
             error = error or raised
         return error
 
