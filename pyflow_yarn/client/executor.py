@@ -162,7 +162,8 @@ class ClusterExecutor:
         cancels = self._cluster.ends_with_client or EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT.read(self._configuration)
         for job in self.unfinished():
             if not cancels:
-                _say(f"Job {job.job_id} is still running; cancel it with: flink cancel {job.job_id}")
+                address = self.rest().endpoint.address
+                _say(f"Job {job.job_id} is still running; cancel it with: flink cancel -m {address} {job.job_id}")
                 continue
             try:
                 job.request_cancellation()

@@ -30,12 +30,14 @@ NO_JOB = "The program didn't contain a Flink job. Perhaps you forgot to call exe
 class Launch(msgspec.Struct, kw_only=True):
     """What the command line has decided: the program, its effective configuration, and where it runs.
 
-    ``cluster`` is set when the process that started the local cluster has become another interpreter.
+    ``cluster`` is set when the process that started the local cluster has become another interpreter. ``picture`` is
+    the file for a plan as a picture, "-" for the standard output.
     """
 
     program: Program
     configuration: dict[str, str]
     plan_only: bool = False
+    picture: str = ""
     cluster: Handover | None = None
     python_executable: str = ""
 

@@ -370,6 +370,46 @@ def test_list_and_cancel_of_a_local_cluster(flink: Flink, program: Write) -> Non
     assert (client.returncode, stderr) == (31, f"{BLOCK}Job {job} was cancelled.\n")
 
 
+@pytest.fixture
+def running_cluster(flink: Flink, program: Write) -> Iterator[str]:
+    """The address of a cluster that somebody else's client has started."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    client = flink.start("run", f"-Drest.port={address.rpartition(':')[2]}", program(SLOW, "host.py"))
+    started(client)
+    yield address
+    client.send_signal(signal.SIGTERM)
+    client.communicate(timeout=SECONDS)
+
+
+def test_programs_on_a_cluster_that_runs_already(flink: Flink, program: Write, running_cluster: str) -> None:
+    remote = ("run", "-m", running_cluster)
+    done = flink(*remote, program("env.from_collection([1]).print()\nenv.execute('remote')\n"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Program execution finished" in done.stdout
+    done = flink(*remote, program("print(sum(env.from_collection([1, 2]).execute_and_collect()))\n"))
+    assert (done.returncode, done.stderr, done.lines()[-1]) == (0, "", "3")
+    done = flink(*remote, program("env.from_collection([0]).map(lambda v: 1 // v).print()\nenv.execute()\n"))
+    assert failed(done)[-1].startswith("ZeroDivisionError: ")
+    detached = flink(*remote, "-d", program(SLOW))
+    assert (detached.returncode, detached.stderr) == (0, "")
+    match = SUBMITTED.fullmatch(detached.stdout.strip())
+    assert match is not None
+    assert f" : {match[1]} : " in flink("list", "-m", running_cluster).stdout
+    assert flink("cancel", "-m", running_cluster, match[1]).returncode == 0
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+def test_ctrl_c_on_a_cluster_that_goes_on(flink: Flink, program: Write, running_cluster: str, cancels: bool) -> None:
+    client = flink.start("run", *(["-sae"] if cancels else []), "-m", running_cluster, program(SLOW))
+    job = started(client)
+    client.send_signal(signal.SIGINT)
+    _, stderr = client.communicate(timeout=SECONDS)
+    assert client.returncode == 130
+    hint = f"is still running; cancel it with: flink cancel -m {running_cluster} {job}"
+    assert stderr == f"Job {job} {'was cancelled.' if cancels else hint}\n"
+
+
 # -- the same without the command line, and with other interpreters --
 
 

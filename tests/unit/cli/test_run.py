@@ -298,7 +298,8 @@ def test_ctrl_c_leaves_the_jobs_of_a_remote_cluster_running(cli: Cli, fake_rest:
     fake_rest.succeed()
     program = write(tmp_path, PROGRAM + "env.execute_async()\nraise KeyboardInterrupt")
     ran = run(cli, fake_rest, program)
-    assert (ran.code, ran.err) == (130, f"Job {JOB} is still running; cancel it with: flink cancel {JOB}\n")
+    hint = f"flink cancel -m {fake_rest.address} {JOB}"
+    assert (ran.code, ran.err) == (130, f"Job {JOB} is still running; cancel it with: {hint}\n")
 
 
 def test_ctrl_c_with_sae_cancels_them(cli: Cli, fake_rest: FakeRest, tmp_path: Path) -> None:
