@@ -66,7 +66,7 @@ def test_what_is_required_is_what_is_imported() -> None:
     parser.read(CHECKOUT / "setup.cfg")
     lines = parser["options"]["install_requires"].strip().splitlines()
     required = {re.split(r"[<>=]", line)[0].strip() for line in lines}
-    imported = set()
+    imported: set[str] = set()
     for root in ("pyflow_yarn", "runtime/pyflow_runtime"):
         for path in (CHECKOUT / root).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
