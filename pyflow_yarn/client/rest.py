@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,8 @@ from pyflow_yarn.errors import ClusterError, JobNotFoundError, PyflowError, User
 ANSWER_TIMEOUT = 60.0
 FIRST_CONTACT_ATTEMPTS = 3
 FIRST_CONTACT_DELAY = 0.5
+RESTART_DELAY = 0.5
+COMPLAIN_AFTER = 5.0
 HEADERS_VARIABLE = "FLINK_REST_CLIENT_HEADERS"
 
 
@@ -92,6 +95,7 @@ class RestClient:
         With ``repeat``, so does ``Unavailable``.
         """
         attempt = 0
+        waited = 0.0
         while True:
             attempt += 1
             try:
@@ -114,12 +118,22 @@ class RestClient:
             attempts, delay = self._patience()
             if attempt >= attempts:
                 raise failure from None
+            if waited < COMPLAIN_AFTER <= waited + delay:
+                left = delay * (attempts - attempt)
+                sys.stderr.write(f"WARNING: {failure} Trying again, for {left:.0f} s at most.\n")
+            waited += delay
             time.sleep(delay)
 
     def _patience(self) -> tuple[int, float]:
-        """A server that never answered is given up soon, unless the configuration says otherwise."""
-        if self._contacted or self._patient_from_start:
-            return self._attempts, self._delay if self._patient_from_start else min(self._delay, FIRST_CONTACT_DELAY)
+        """How often to try, and the pause between.
+
+        A server that never answered is given up soon, unless the configuration says otherwise. One that did may
+        restart: then the configured time is spent on more attempts.
+        """
+        if self._patient_from_start:
+            return self._attempts, self._delay
+        if self._contacted:
+            return round((self._attempts - 1) * self._delay / RESTART_DELAY) + 1, RESTART_DELAY
         return FIRST_CONTACT_ATTEMPTS, FIRST_CONTACT_DELAY
 
     # -- one exchange --

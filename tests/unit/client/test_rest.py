@@ -151,3 +151,16 @@ def test_a_server_that_is_known_to_be_gone_is_not_waited_for(fake_rest: FakeRest
     with pytest.raises(ClusterError, match="The cluster is gone"):
         client.get("/x")
     client.close()
+
+
+def test_a_server_that_restarts_is_waited_for_and_that_is_said(
+    fake_rest: FakeRest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    gone = [Answer(503, {"errors": ["There is no leader."]})] * 30
+    fake_rest.routes["GET /v1/x"] = [Answer(200), *gone, Answer(200, {"a": 1})]
+    client = RestClient(fake_rest.endpoint(), {})
+    client.get("/x")
+    assert client.get("/x") == {"a": 1}
+    client.close()
+    assert capsys.readouterr().err == "WARNING: There is no leader. Trying again, for 56 s at most.\n"
