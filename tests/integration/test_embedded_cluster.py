@@ -233,12 +233,16 @@ def test_more_parallelism_than_slots_fails_at_once(gate: Gate) -> None:
             finish(job)
 
 
-def test_a_growing_cluster_brings_the_slots_that_are_missing(gate: Gate) -> None:
-    with embedded_cluster() as cluster:
+def test_a_growing_cluster_brings_the_slots_that_are_missing_and_takes_them_back(gate: Gate) -> None:
+    with embedded_cluster({"resourcemanager.taskmanager-timeout": "200 ms"}) as cluster:
         job = start_job(cluster, gate, parallelism=3)
         wait_until("three workers", lambda: len(gate.living()) == 3)
+        assert len(cluster.find("taskmanager")) == 2
         gate.let_go()
         finish(job)
+        wait_until("one TaskManager", lambda: len(cluster.find("taskmanager")) == 1)
+        time.sleep(0.5)
+        assert len(cluster.find("taskmanager")) == 1, "the last one stays warm"
 
 
 def test_a_stuck_function_is_ended_when_its_job_is_cancelled(gate: Gate) -> None:
@@ -344,6 +348,15 @@ def test_a_port_in_use_is_said_in_one_sentence() -> None:
         finally:
             cluster.stop()
         assert not os.path.exists(cluster.directory)
+
+
+def test_memory_that_does_not_add_up_is_said_in_one_sentence() -> None:
+    cluster = LocalCluster({"taskmanager.memory.managed.size": "100 gb"}).start()
+    try:
+        with pytest.raises(ClusterError, match=r"^[^\n]*taskmanager\.memory[^\n]*\.$"):
+            cluster.endpoint()
+    finally:
+        cluster.stop()
 
 
 def test_a_job_manager_that_cannot_start_ends_the_cluster_with_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:

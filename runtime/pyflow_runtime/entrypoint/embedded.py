@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyflow_runtime.entrypoint import janitor
+from pyflow_runtime.entrypoint.memory import embedded_memory
 from pyflow_runtime.entrypoint.sockets import address_of, listen_rest, listen_unix, report_ready
 from pyflow_runtime.processes.control import (
     adopt_orphans,
@@ -104,6 +105,7 @@ class Supervisor:
             self._install_signals()
             read_secret(layout.token, create=True)
             read_secret(layout.secret, create=True)
+            embedded_memory(self._configuration, initial_slots(self._configuration))  # or the sentence why it cannot be
             self._rest = listen_rest(self._configuration)
             self._rpc = listen_unix(layout.rpc_socket)
             self._report({"rest_address": address_of(self._rest), "token_file": str(layout.token)})

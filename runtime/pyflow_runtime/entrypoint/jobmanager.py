@@ -1,6 +1,6 @@
 """The JobManager's process, forked by the embedded supervisor or started by hand (standalone).
 
-python -m pyflow_runtime.entrypoint.jobmanager --configuration conf.json --directory D [--ready-fd N]
+python -m pyflow_runtime.entrypoint.jobmanager --configuration conf.json --directory D [--ready-fd N] [--log-file F]
 """
 
 from __future__ import annotations
@@ -61,12 +61,13 @@ def run(
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]],
     certificates: Path | None = None,
     outlives_machine: bool = True,
+    log_file: Path | None = None,
 ) -> int:
     """Be a JobManager until the cluster ends; the exit code."""
     set_title("pyflow jobmanager")
     level = options.ENV_LOG_LEVEL.read(configuration)
     max_files = options.ENV_LOG_MAX.read(configuration)
-    start_logging(layout.logs / "jobmanager.log", level, rotate=True, max_files=max_files)
+    start_logging(log_file or layout.logs / "jobmanager.log", level, rotate=True, max_files=max_files)
     adopt_orphans()
     wants_token = options.SECURITY_REST_AUTH.read(configuration) == "token"
     tls = options.SECURITY_SSL_INTERNAL_ENABLED.read(configuration)
@@ -97,6 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--directory", type=Path, required=True, help="private directory of this JobManager")
     parser.add_argument("--ready-fd", type=int, default=-1, help="where one line of JSON says that it listens")
     parser.add_argument("--certificates", type=Path, help="directory with ca.pem, cert.pem and key.pem")
+    parser.add_argument("--log-file", type=Path, help="default: jobmanager.log in env.log.dir")
     given = parser.parse_args(arguments)
     raise_descriptor_limit()
     try:
@@ -105,6 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
         configuration = read_configuration(given.configuration)
         if logs := options.ENV_LOG_DIR.read(configuration):
             layout.logs = Path(logs)
+        elif given.log_file:
+            layout.logs = given.log_file.parent
         read_secret(layout.token, create=True)
         read_secret(layout.secret, create=True)
         rest = listen_rest(configuration, any_port=False)
@@ -134,6 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
             ready["rpc_address"],
             driver=lambda: (StandaloneDriver(), None),
             certificates=given.certificates,
+            log_file=given.log_file,
         )
     finally:
         for name in (layout.rpc_socket, layout.endpoint):

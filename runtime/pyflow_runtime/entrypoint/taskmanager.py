@@ -1,7 +1,7 @@
 """The TaskManager's process, forked by the embedded supervisor or started by hand (standalone).
 
 python -m pyflow_runtime.entrypoint.taskmanager --configuration conf.json --directory D
-    --jobmanager HOST:PORT [--secret-file F] [--certificates D]
+    --jobmanager HOST:PORT [--secret-file F] [--certificates D] [--ready-fd N] [--log-file F]
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 
 import msgspec
 
+from pyflow_runtime.entrypoint.memory import embedded_memory, memory_is_given
+from pyflow_runtime.entrypoint.sockets import report_ready
 from pyflow_runtime.processes.control import (
     adopt_orphans,
     fork,
@@ -33,18 +35,15 @@ from pyflow_runtime.taskexecutor.messages import RegisterTaskManager
 from pyflow_runtime.taskexecutor.shell.machine_facts import hardware
 from pyflow_runtime.taskexecutor.shell.process import TaskManagerProcess, TaskManagerSettings
 from pyflow_yarn.configuration import options
-from pyflow_yarn.configuration.memory import task_manager_memory
+from pyflow_yarn.configuration.memory import TaskManagerMemory, task_manager_memory
 from pyflow_yarn.errors import ConfigurationError, PyflowError
 
 
 def run_embedded(layout: Layout, configuration: Mapping[str, str], number: int, slots: int) -> int:
     """A TaskManager of the embedded cluster, in a process forked for it."""
-    if not _memory_is_given(configuration):
-        # A cluster that grows grows in memory too: each slot has what the only slot of a small one would have.
-        size = options.TASKMANAGER_MEMORY_PROCESS_SIZE
-        configuration = {**configuration, size.key: size.format(slots * (size.default or 0))}
     return run(
         configuration,
+        memory=embedded_memory(configuration, slots),
         task_manager_id=f"taskmanager-{number}",
         slots=slots,
         host="localhost",
@@ -59,6 +58,7 @@ def run_embedded(layout: Layout, configuration: Mapping[str, str], number: int, 
 def run(
     configuration: Mapping[str, str],
     *,
+    memory: TaskManagerMemory,
     task_manager_id: str,
     slots: int,
     host: str,
@@ -67,6 +67,8 @@ def run(
     address: Callable[[], str],
     secret: str,
     certificates: Path | None = None,
+    own_log: Path | None = None,
+    ready_fd: int = -1,
 ) -> int:
     """Be a TaskManager until it has ended; the exit code. There must be one thread: the zygote is forked first."""
     set_title(f"pyflow taskmanager {task_manager_id}")
@@ -75,14 +77,14 @@ def run(
             "taskmanager.network.transport is tls, but the TaskManager was started without --certificates."
         )
     level = options.ENV_LOG_LEVEL.read(configuration)
-    log_file = log_directory / f"{task_manager_id}.log"
+    log_file = own_log or log_directory / f"{task_manager_id}.log"
     start_logging(log_file, level, rotate=True, max_files=options.ENV_LOG_MAX.read(configuration))
-    memory = task_manager_memory(configuration, slots)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     adopt_orphans()
     own = os.getpid()
     ours, theirs = socket.socketpair()
-    zygote = fork(lambda: run_zygote(theirs, own, task_manager_id, log_file, level), close=[ours.fileno()])
+    theirs_only = [ours.fileno()] if ready_fd < 0 else [ours.fileno(), ready_fd]
+    zygote = fork(lambda: run_zygote(theirs, own, task_manager_id, log_file, level), close=theirs_only)
     theirs.close()
     registration = RegisterTaskManager(
         task_manager_id=task_manager_id,
@@ -107,10 +109,12 @@ def run(
         secret=secret,
         tls=tls_context(certificates, server=False) if tls and certificates is not None else None,
         certificate_directory=str(certificates) if certificates is not None else "",
-        memory_limit=memory.slot_total if _memory_is_given(configuration) else 0,
+        memory_limit=memory.slot_total if memory_is_given(configuration) else 0,
         bind_host=options.TASKMANAGER_BIND_HOST.read(configuration) or "127.0.0.1",
         zygote=(ours, zygote),
+        own_log=own_log,
     )
+    report_ready(ready_fd, {"task_manager_id": task_manager_id})
 
     async def live() -> int:
         return await TaskManagerProcess(settings).run()
@@ -118,9 +122,10 @@ def run(
     return asyncio.run(live())
 
 
-def _memory_is_given(configuration: Mapping[str, str]) -> bool:
-    sizes = (options.TASKMANAGER_MEMORY_PROCESS_SIZE, options.TASKMANAGER_MEMORY_FLINK_SIZE)
-    return any(size.is_set(configuration) for size in sizes)
+def _log_directory(given: argparse.Namespace, configuration: Mapping[str, str], directory: Path) -> Path:
+    if configured := options.ENV_LOG_DIR.read(configuration):
+        return Path(configured)
+    return Path(given.log_file).parent if given.log_file else directory / "logs"
 
 
 def endpoint_address(file: Path, fallback: str) -> Callable[[], str]:
@@ -144,6 +149,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--endpoint-file", type=Path, help="endpoint.json of the JobManager, if it can be read here")
     parser.add_argument("--secret-file", type=Path, help="the cluster's secret; default: secret in the directory")
     parser.add_argument("--certificates", type=Path, help="directory with ca.pem, cert.pem and key.pem")
+    parser.add_argument("--ready-fd", type=int, default=-1, help="where one line of JSON says that it has begun")
+    parser.add_argument("--log-file", type=Path, help="default: named after its id, in env.log.dir")
     given = parser.parse_args(arguments)
     raise_descriptor_limit()
     try:
@@ -156,20 +163,26 @@ def main(arguments: list[str] | None = None) -> int:
         fallback = given.jobmanager or f"{configured}:{options.JOBMANAGER_RPC_PORT.read(configuration)}"
         secret = read_secret(given.secret_file or directory / "secret", create=False)
         warm_up()
-        log_directory = options.ENV_LOG_DIR.read(configuration)
+        slots = options.TASKMANAGER_NUMBER_OF_TASK_SLOTS.read(configuration)
         return run(
             configuration,
+            memory=task_manager_memory(configuration, slots),
             task_manager_id=options.TASKMANAGER_RESOURCE_ID.read(configuration) or generated,
-            slots=options.TASKMANAGER_NUMBER_OF_TASK_SLOTS.read(configuration),
+            slots=slots,
             host=host,
             directory=directory,
-            log_directory=Path(log_directory) if log_directory else directory / "logs",
+            log_directory=_log_directory(given, configuration, directory),
             address=endpoint_address(given.endpoint_file, fallback) if given.endpoint_file else lambda: fallback,
             secret=secret,
             certificates=given.certificates,
+            own_log=given.log_file,
+            ready_fd=given.ready_fd,
         )
     except PyflowError as error:
-        sys.stderr.write(f"{error}\n")
+        if given.ready_fd >= 0:
+            report_ready(given.ready_fd, {"error": str(error)})
+        else:
+            sys.stderr.write(f"{error}\n")
         return 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 
@@ -20,4 +21,7 @@ def remove_directory(directory: Path) -> None:
                 os.chmod(path, 0o700)
                 shutil.rmtree(path, ignore_errors=True)
 
-    shutil.rmtree(directory, onerror=force)
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(directory, onexc=force)
+    else:
+        shutil.rmtree(directory, onerror=force)

@@ -57,11 +57,12 @@ class TaskManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     bind_host: str = "127.0.0.1"
     memory_limit: int = 0
     zygote: tuple[socket.socket, int] | None = None
+    own_log: Path | None = None
 
     @property
     def log_file(self) -> Path:
         """The TaskManager's log, to which its workers append."""
-        return self.log_directory / f"{self.registration.task_manager_id}.log"
+        return self.own_log or self.log_directory / f"{self.registration.task_manager_id}.log"
 
 
 class _Worker:
