@@ -10,7 +10,8 @@ UNLIMITED = -1
 class Option(NamedTuple):
     """One option. ``arguments``: how many values it takes; ``key``: the configuration key that it sets, if it sets one.
 
-    A hidden option is parsed but absent from the help text.
+    A hidden option is parsed but absent from the help text. ``not_value``: a word after the option that ends so is not
+    its value.
     """
 
     short: str
@@ -21,6 +22,7 @@ class Option(NamedTuple):
     optional: bool = False
     key: str = ""
     hidden: bool = False
+    not_value: str = ""
 
     @property
     def name(self) -> str:
@@ -201,6 +203,15 @@ PROGRAM = (
     PYTHON_PATH,
 )
 SAVEPOINT_TYPE = _value("type", "type", "arg", 'Format of the savepoint: "canonical" (default) or "native".')
+SVG = Option(
+    "svg",
+    "svg",
+    "Show the plan as a picture (SVG); without a file, or with -, on the standard output.",
+    "file",
+    1,
+    optional=True,
+    not_value=".py",
+)
 SHOW_ORIGIN = _flag("o", "show-origin", "Say where each value comes from.")
 ALL_KEYS = _flag("a", "all", "Show the keys that are not set as well, with their defaults.")
 SAVEPOINT_DETACHED = _flag("dcp", "detached", "Trigger the savepoint and return, without waiting for its end.")
@@ -231,8 +242,8 @@ ACTIONS = {
             "info",
             "shows the execution plan of the program (JSON).",
             "info [OPTIONS] <script.py> <arguments>",
-            PROGRAM,
-            help_options=(CLASS, PARALLELISM),
+            (*PROGRAM, SVG),
+            help_options=(CLASS, PARALLELISM, SVG),
             stops_at_non_option=True,
         ),
         Action(

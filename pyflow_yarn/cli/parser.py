@@ -67,7 +67,7 @@ class _Parser:
             self.line.arguments.append(word)
         elif word == "--":
             self.rest = True
-        elif self.pending is not None and self.accepts() and not self.is_option(word):
+        elif self.pending is not None and self.accepts(word) and not self.is_option(word):
             self.add(word)
         elif word.startswith("--"):
             self.long_option(word)
@@ -104,9 +104,11 @@ class _Parser:
 
     # -- consuming --
 
-    def accepts(self) -> bool:
+    def accepts(self, word: str = "") -> bool:
         option = self.pending
-        return option is not None and (option.arguments == UNLIMITED or self.taken < min(option.arguments, 1))
+        if option is None or (option.not_value and word.endswith(option.not_value)):
+            return False
+        return option.arguments == UNLIMITED or self.taken < min(option.arguments, 1)
 
     def begin(self, option: Option) -> None:
         self.close()

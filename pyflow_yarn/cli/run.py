@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from pyflow_yarn.cli import options as opt
 from pyflow_yarn.cli.flavours import flavour_configuration
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
-from pyflow_yarn.client.configuration import configuration_directory, warn, warn_about, with_defaults
+from pyflow_yarn.client.configuration import (
+    configuration_directory,
+    warn,
+    warn_about,
+    with_absolute_paths,
+    with_defaults,
+)
 from pyflow_yarn.client.interpreter import become, client_executable
 from pyflow_yarn.client.program import Program, check_readable, local_path
 from pyflow_yarn.configuration.loading import load
@@ -45,7 +51,7 @@ def run(line: CommandLine) -> int:
             )
         check_files(program, configuration)
         executable = client_executable(configuration)
-        return _launch(program, configuration, target, executable)
+        return _launch(program, with_absolute_paths(configuration), target, executable)
     except PyflowError as error:
         return _refused(error)
 
@@ -85,6 +91,7 @@ def _launch(program: Program, configuration: dict[str, str], target: str, execut
 def info(line: CommandLine) -> int:
     """``flink info``: show the plan of the program's first job, without any cluster."""
     program = program_of(line)
+    picture = _picture_of(line)
     try:
         configuration = effective_configuration(line)
         check_files(program, configuration)
@@ -92,12 +99,22 @@ def info(line: CommandLine) -> int:
         from pyflow_yarn.client.launch import Launch
         from pyflow_yarn.client.plan import show_plan
 
-        launch = Launch(program=program, configuration=configuration, plan_only=True)
+        launch = Launch(program=program, configuration=configuration, plan_only=True, picture=picture)
         if executable != sys.executable:
             _become(executable, launch)
         return show_plan(launch)
     except PyflowError as error:
         return _refused(error)
+
+
+def _picture_of(line: CommandLine) -> str:
+    """The file that ``--svg`` names; "" without that option."""
+    if not line.has(opt.SVG):
+        return ""
+    file = line.value(opt.SVG) or "-"
+    if file.endswith(".py"):
+        raise ArgumentError(f"'{file}' is a Python program: name another file for the picture (--svg).")
+    return file if file == "-" else os.path.abspath(file)
 
 
 def _become(executable: str, launch: object) -> None:
@@ -188,11 +205,11 @@ def check_files(program: Program, configuration: Mapping[str, str]) -> None:
     """A sentence for the first file of the program that is missing or cannot be read."""
     program.check()
     for entry in _split(PYTHON_FILES.read(configuration) or ""):
-        if "://" not in entry:
+        if "://" not in local_path(entry):
             check_readable(local_path(entry), f"The file '{entry}' given with -pyfs (python.files)")
     for entry in _split(PYTHON_ARCHIVES.read(configuration) or ""):
         path = entry.partition("#")[0]
-        if "://" not in path:
+        if "://" not in local_path(path):
             check_readable(local_path(path), f"The archive '{path}' given with -pyarch (python.archives)")
     requirements = PYTHON_REQUIREMENTS.read(configuration)
     if requirements:
