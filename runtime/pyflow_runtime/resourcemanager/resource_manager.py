@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -29,6 +30,7 @@ RECONNECT_GRACE = 500
 RECOVERY_GRACE = 2_000
 HEARTBEAT_TIMER = "resources/heartbeat"
 RECOVERY_TIMER = "resources/recovery"
+HOLDERS_SHOWN = 3
 
 
 class SlotUser(Protocol):
@@ -332,8 +334,22 @@ class ResourceManager:
         request = self.slots.requests.get(job_id)
         if request is None:
             return ""
-        sentence = f"{len(request.keys)} slots wanted, {self.slots.slots_free} free of {self.slots.slots_total}"
+        wanted = f"{len(request.keys)} slot{'s' if len(request.keys) != 1 else ''} wanted"
+        sentence = f"{wanted}, {self.slots.slots_free} free of {self.slots.slots_total}{self._holders()}"
         return f"{sentence}: {self.reason_unavailable}" if self.reason_unavailable else sentence
+
+    def _holders(self) -> str:
+        """Who has the slots that are taken, as the end of a sentence; the largest holders first."""
+        held = Counter(
+            allocation.job_id
+            for owner in self.slots.owners.values()
+            for allocation in owner.slots
+            if allocation is not None
+        )
+        largest = held.most_common(HOLDERS_SHOWN)
+        text = "".join(f", {count} held by job {job_id}" for job_id, count in largest)
+        rest = held.total() - sum(count for _, count in largest)
+        return f"{text}, {rest} by other jobs" if rest else text
 
     def task_manager_views(self) -> list[TaskManagerView]:
         """The registered TaskManagers."""

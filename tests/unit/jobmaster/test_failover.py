@@ -211,7 +211,7 @@ def test_a_job_that_could_run_later_waits_although_no_slots_will_come() -> None:
     other = "00000000000000000000000000000002"
     leader.submit(job_graph(2, job_id=other), "r2")
     leader.handle(events.ResourcesUnavailable(reason="no more slots", final=True, slots=2))
-    assert leader.machine.job(other).waiting_for == "2 slots wanted, 0 free of 2: no more slots"
+    assert leader.machine.job(other).waiting_for == f"2 slots wanted, 0 free of 2, 2 held by job {JOB}: no more slots"
     answer = leader.finish(places)
     assert len(messages(answer, AllocateSlot)) == 2
 
