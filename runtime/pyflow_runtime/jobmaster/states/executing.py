@@ -107,7 +107,8 @@ class Executing(JobState):
 
     def attempts_failed(self, executions: Sequence[Execution], failure: FailureInfo) -> None:
         """Restart their regions, unless that is under way already."""
-        regions = {self.job.region_of(execution) for execution in executions}
+        # In order, each once: a set of regions is ordered by their addresses, and a schedule could not be replayed.
+        regions = list(dict.fromkeys(self.job.region_of(execution) for execution in executions))
         fresh = [region for region in regions if not region.restarting]
         if fresh:
             self._restart(self.job.regions if self.job.full_failover else fresh, failure)
