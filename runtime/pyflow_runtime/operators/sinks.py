@@ -152,7 +152,11 @@ def print_prefix(identifier: str, subtask: int, parallelism: int) -> str:
 
 
 class Collect(BatchOperator):
-    """Keeps records until the client has fetched them; a full buffer stops the task."""
+    """Keeps records until the client has fetched them; a full buffer stops the task.
+
+    Beyond the limit records are dropped. The last answer is that at the end of input: a client that has enough before
+    cancels the job.
+    """
 
     def __init__(self, index: int, node: OperatorNode, definition: CollectOperator, task: TaskContext) -> None:
         super().__init__(index, node, task)
@@ -216,8 +220,7 @@ class Collect(BatchOperator):
         while len(pickled) > _ANSWER_SIZE and len(records) > 1:
             records = records[: len(records) // 2]
             pickled = cloudpickle.dumps(records)
-        reached = self._limit is not None and self._offset + len(self._buffer) >= self._limit
-        last = (self._ended or reached) and skipped + len(records) >= len(self._buffer)
+        last = self._ended and skipped + len(records) >= len(self._buffer)
         if not records and not last and hold:
             return
         self._request = None

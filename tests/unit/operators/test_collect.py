@@ -132,7 +132,9 @@ def test_collect_finishes_when_the_last_record_was_fetched() -> None:
 def test_collect_respects_the_limit() -> None:
     client = Client(limit=3)
     client.harness.process([1, 2]).process([3, 4]).process([5])
-    assert client.fetch(0) == [("1", 0, [1, 2, 3], True)]
+    assert client.fetch(0) == [("1", 0, [1, 2, 3], False)]
+    client.harness.process([6]).finish()
+    assert client.fetch(3) == [("2", 3, [], True)]
 
 
 def test_a_full_buffer_stops_the_task() -> None:
