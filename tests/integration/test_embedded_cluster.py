@@ -350,10 +350,18 @@ def test_a_port_in_use_is_said_in_one_sentence() -> None:
         assert not os.path.exists(cluster.directory)
 
 
-def test_memory_that_does_not_add_up_is_said_in_one_sentence() -> None:
-    cluster = LocalCluster({"taskmanager.memory.managed.size": "100 gb"}).start()
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("taskmanager.memory.managed.size", "100 gb", r"taskmanager\.memory"),
+        ("env.log.dir", "/dev/null/logs", "The local cluster cannot go on with /dev/null/logs: Not a directory"),
+        ("rest.bind-address", "192.0.2.1", r"cannot listen on 192\.0\.2\.1:0"),
+    ],
+)
+def test_what_prevents_a_start_is_said_in_one_sentence(key: str, value: str, reason: str) -> None:
+    cluster = LocalCluster({key: value}).start()
     try:
-        with pytest.raises(ClusterError, match=r"^[^\n]*taskmanager\.memory[^\n]*\.$"):
+        with pytest.raises(ClusterError, match=rf"^[^\n]*{reason}[^\n]*\.$"):
             cluster.endpoint()
     finally:
         cluster.stop()

@@ -108,9 +108,9 @@ class Supervisor:
             embedded_memory(self._configuration, initial_slots(self._configuration))  # or the sentence why it cannot be
             self._rest = listen_rest(self._configuration)
             self._rpc = listen_unix(layout.rpc_socket)
-            self._report({"rest_address": address_of(self._rest), "token_file": str(layout.token)})
             level = options.ENV_LOG_LEVEL.read(self._configuration)
             start_logging(layout.logs / "supervisor.log", level, rotate=True)
+            self._report({"rest_address": address_of(self._rest), "token_file": str(layout.token)})
             set_title("pyflow supervisor")
             # The JobManager first: it imports its web server while this process imports what workers need.
             first = self._new_task_manager(initial_slots(self._configuration))
@@ -256,6 +256,8 @@ class Supervisor:
             if task_manager.pid == pid:
                 self._task_managers.remove(task_manager)
                 reason = f"process {pid}: {describe_exit(code)}"
+                if code > 0:
+                    reason += _last_error(self._layout.logs / f"{task_manager.id}.log")
                 logger.warning("%s has ended, %s", task_manager.id, reason)
                 self._tell(
                     TaskManagerEnded(task_manager_id=task_manager.id, reason=reason, wanted=task_manager.unwanted)
@@ -278,7 +280,7 @@ class Supervisor:
         if len(ends) == RESTARTS_AT_ONCE and now - ends[0] < RESTARTS_WINDOW_SECONDS:
             sys.stderr.write(
                 f"The JobManager died {RESTARTS_AT_ONCE} times within {RESTARTS_WINDOW_SECONDS:g} s"
-                f" ({describe_exit(code)}): the cluster gives up.{_last_error(self._layout.logs / 'jobmanager.log')}\n"
+                f" ({describe_exit(code)}): the cluster gives up{_last_error(self._layout.logs / 'jobmanager.log')}.\n"
             )
             self._finish(1)
         elif self._exit is None:
@@ -361,7 +363,7 @@ def _last_error(log: Path) -> str:
     except OSError:
         return ""
     last = next((line for line in reversed(lines) if line and not line.startswith(" ") and "Error" in line), "")
-    return f" Last error: {last[:300]}" if last else ""
+    return f" ({last[:300]})" if last else ""
 
 
 def initial_slots(configuration: Mapping[str, str]) -> int:
@@ -396,6 +398,9 @@ def main(arguments: list[str] | None = None) -> int:
         return supervisor.run()
     except PyflowError as error:
         return _refused(str(error), supervisor.ready_fd)
+    except OSError as error:
+        where = f" with {error.filename}" if error.filename else ""
+        return _refused(f"The local cluster cannot go on{where}: {error.strerror or error}.", supervisor.ready_fd)
 
 
 def _refused(sentence: str, ready_fd: int) -> int:
