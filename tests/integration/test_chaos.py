@@ -21,6 +21,8 @@ from pyflow_yarn.common import Encoder, Types, WatermarkStrategy
 from pyflow_yarn.datastream.connectors.file_system import BucketAssigner, FileSink, FileSource, StreamFormat
 from tests.integration.embedded_cluster import EmbeddedCluster, embedded_cluster
 
+pytestmark = pytest.mark.slow
+
 CONFIGURATION = {
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.delay": "10 ms",
@@ -62,7 +64,6 @@ def start(cluster: EmbeddedCluster, text: Path, output: Path, calm: Path) -> Res
     return job
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_job_survives_whatever_is_killed(
     seed: int, word_file: Callable[..., Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]

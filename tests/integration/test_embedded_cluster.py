@@ -321,6 +321,8 @@ def test_a_killed_client_takes_everything_along(tmp_path: Path) -> None:
 import sys, time
 sys.path[:0] = {source_roots()!r}
 from pyflow_yarn.deployment.local import LocalCluster
+
+pytestmark = pytest.mark.slow
 cluster = LocalCluster({{}}).start()
 cluster.endpoint()
 print(cluster._process.pid, cluster.directory, flush=True)

@@ -13,6 +13,8 @@ from pyflow_yarn.datastream import StreamExecutionEnvironment
 from pyflow_yarn.errors import PyflowError
 from tests.integration.embedded_cluster import EmbeddedCluster, embedded_cluster
 
+pytestmark = pytest.mark.slow
+
 SITE = next(path for path in sys.path if path.endswith("site-packages"))
 
 
@@ -107,7 +109,6 @@ def test_an_interpreter_that_is_none_is_said(tmp_path: Path) -> None:
         ask_worker(cluster, cluster.environment(), "sys:executable")
 
 
-@pytest.mark.slow
 def test_requirements_become_an_environment_that_is_kept(tmp_path: Path) -> None:
     wheel(tmp_path / "wheels")
     requirements = tmp_path / "requirements.txt"
@@ -125,7 +126,6 @@ def test_requirements_become_an_environment_that_is_kept(tmp_path: Path) -> None
         assert kept[0].stat().st_mtime_ns == stamp
 
 
-@pytest.mark.slow
 def test_a_failed_installation_gives_the_reason(tmp_path: Path) -> None:
     wheel(tmp_path / "wheels")
     requirements = tmp_path / "requirements.txt"

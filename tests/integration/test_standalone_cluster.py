@@ -20,6 +20,8 @@ from pyflow_yarn.deployment.cluster import Endpoint
 from pyflow_yarn.deployment.layout import source_roots
 from tests.integration.embedded_cluster import descendants, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 class Standalone:
     """The processes, and a client of theirs."""

@@ -40,6 +40,8 @@ from pyflow_yarn.errors import ExternalError
 from pyflow_yarn.graph.job_graph import Artifact, ArtifactKind
 from tests.integration.embedded_cluster import alive, descendants
 
+pytestmark = pytest.mark.slow
+
 DEADLINE = 15.0
 SECRET = "5" * 64
 CONTENT = bytes(range(256)) * 100
