@@ -24,6 +24,8 @@ from pyflow_yarn.deployment.local import LocalCluster
 from pyflow_yarn.errors import ClusterError, PyflowError
 from tests.integration.embedded_cluster import EmbeddedCluster, alive, descendants, embedded_cluster, wait_until
 
+pytestmark = pytest.mark.slow
+
 RESTART = {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.delay": "10 ms"}
 
 
@@ -321,8 +323,6 @@ def test_a_killed_client_takes_everything_along(tmp_path: Path) -> None:
 import sys, time
 sys.path[:0] = {source_roots()!r}
 from pyflow_yarn.deployment.local import LocalCluster
-
-pytestmark = pytest.mark.slow
 cluster = LocalCluster({{}}).start()
 cluster.endpoint()
 print(cluster._process.pid, cluster.directory, flush=True)
