@@ -206,7 +206,13 @@ class _DecodedLines(SplitRecords):
         self._file.close()
 
 
-def undecodable(split: FileSplit, charset: str, error: UnicodeDecodeError, offset: int) -> UserError:
+def undecodable(
+    split: FileSplit,
+    charset: str,
+    error: UnicodeDecodeError,
+    offset: int,
+    advice: str = "StreamFormat.text_line_format('ISO-8859-1')",
+) -> UserError:
     """The sentence for bytes of ``error.object``, which begins at byte ``offset`` of the file."""
     data, position = error.object, error.start
     begin = data.rfind(b"\n", 0, position) + 1
@@ -215,8 +221,7 @@ def undecodable(split: FileSplit, charset: str, error: UnicodeDecodeError, offse
     number = count_lines(split, offset + begin) + 1
     return UserError(
         f"The input file '{split.path}' is not valid {charset} at byte {offset + position}"
-        f" (line {number}): {line!r}. Name the character set of the file, as in"
-        " StreamFormat.text_line_format('ISO-8859-1'), or repair the file."
+        f" (line {number}): {line!r}. Name the character set of the file, as in {advice}, or repair the file."
     )
 
 

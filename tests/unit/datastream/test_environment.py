@@ -214,7 +214,7 @@ def test_what_is_missing_can_be_imported_and_says_so_when_it_is_used() -> None:
     from pyflow_yarn.datastream import CheckpointConfig, ConnectedStreams  # type: ignore[attr-defined]
     from pyflow_yarn.datastream.async_data_stream import AsyncDataStream
     from pyflow_yarn.datastream.connectors.kafka import KafkaSource
-    from pyflow_yarn.datastream.formats.csv import CsvSchema
+    from pyflow_yarn.datastream.formats.avro import AvroSchema
     from pyflow_yarn.datastream.window import Trigger, TumblingEventTimeWindows
 
     class MyTrigger(Trigger):  # type: ignore[misc]
@@ -226,7 +226,7 @@ def test_what_is_missing_can_be_imported_and_says_so_when_it_is_used() -> None:
         (MyTrigger, "Windows (Trigger) are not supported yet."),
         (AsyncDataStream, "Asynchronous functions (AsyncDataStream) are not supported yet."),
         (lambda: KafkaSource.builder(), "The Kafka connector (KafkaSource) is not supported yet."),
-        (lambda: CsvSchema.builder(), "The CSV format (CsvSchema) is not supported yet."),
+        (lambda: AvroSchema.parse_string("{}"), "The Avro format (AvroSchema) is not supported yet."),
         (CheckpointConfig, "Checkpoints (CheckpointConfig) are not supported yet."),
         (ConnectedStreams, "Streams of the kind ConnectedStreams are not supported yet."),
     ]
