@@ -61,20 +61,28 @@ class _Session:
             return
         failure: BaseException | None = None
         try:
-            if not self.failed:
-                self.executor.wait_for_unfinished()
-        except KeyboardInterrupt as interrupt:
-            self.executor.interrupted()
-            failure = interrupt
-        except PyflowError as error:
-            sys.stderr.write(describe(error) + "\n")
-            failure = error
-        finally:
+            failure = self._await_jobs()
             self.executor.close()
             self.cluster.stop()
+        except KeyboardInterrupt as interrupt:
+            # One more while everything was ended in order: the cluster has been killed instead.
+            failure = interrupt
         if failure is not None:
             # Too late for an exception: let the other exit functions run, then tell the truth by the exit code.
             atexit.unregister(self.finish)
             atexit._run_exitfuncs()
             sys.stdout.flush()
             os._exit(130 if isinstance(failure, KeyboardInterrupt) else 1)
+
+    def _await_jobs(self) -> BaseException | None:
+        """Wait for jobs that ``execute_async`` left running; what went wrong with them."""
+        try:
+            if not self.failed:
+                self.executor.wait_for_unfinished()
+        except KeyboardInterrupt as interrupt:
+            self.executor.interrupted()
+            return interrupt
+        except PyflowError as error:
+            sys.stderr.write(describe(error) + "\n")
+            return error
+        return None

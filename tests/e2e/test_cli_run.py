@@ -479,3 +479,26 @@ def test_ctrl_c_in_another_interpreter(flink: Flink, program: Write, environment
     client.send_signal(signal.SIGINT)
     _, stderr = client.communicate(timeout=SECONDS)
     assert (client.returncode, stderr) == (130, f"Job {job} was cancelled.\n")
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_in_a_program_of_its_own(flink: Flink, python: str, program: Write, signals: int) -> None:
+    flink.command = (python,)
+    client = flink.start(program(SLOW))
+    job = started(client)
+    for _ in range(signals):
+        client.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    _, stderr = client.communicate(timeout=SECONDS)
+    assert client.returncode in (-signal.SIGINT, 130)
+    assert stderr.startswith(f"Job {job} ")
+    assert stderr.count("\n") == 1
+
+
+def test_a_job_of_its_own_in_the_background_that_fails(flink: Flink, python: str, program: Write) -> None:
+    text = "env.from_collection([0]).map(lambda v: 1 // v).print()\nenv.execute_async()\nprint('end of main')\n"
+    done = directly(flink, python, program(text))
+    assert done.returncode == 1
+    assert done.lines()[-1] == "end of main"
+    assert "ZeroDivisionError: " in done.stderr
+    assert "pyflow_yarn" not in done.stderr
