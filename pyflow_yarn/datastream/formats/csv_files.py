@@ -246,7 +246,7 @@ class WholeFile(_CsvRecords):
             self._skipped.count += 1
             return
         line, text = self._find(number)
-        raise bad_record(self._split.path, line, column, reason, text)
+        raise bad_record(self._split.path, line, column, reason, text) from None
 
     def _find(self, number: int) -> tuple[int, str]:
         """Line and text of a record, found by reading the file once more: the csv module does not tell them."""
@@ -331,7 +331,7 @@ class SingleLines(_CsvRecords):
             self._skipped.count += 1
             return
         first = count_lines(self._split, self._blocks.offset) + 1
-        raise bad_record(self._split.path, first + number, column, reason, line.rstrip("\r\n"))
+        raise bad_record(self._split.path, first + number, column, reason, line.rstrip("\r\n")) from None
 
 
 # ---- writing ----

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cloudpickle
@@ -13,7 +13,7 @@ from pyflow_runtime.network.batch import Batch
 from pyflow_runtime.operators.failures import failing_at
 from pyflow_runtime.operators.source import SourceHead
 from pyflow_runtime.operators.watermarks import WatermarkGenerator
-from pyflow_runtime.taskexecutor.messages import TaskDeployment
+from pyflow_runtime.taskexecutor.messages import Accumulator, TaskDeployment
 from pyflow_runtime.worker.reader_thread import ReaderThread
 from pyflow_runtime.worker.task import Task, TaskServices
 from pyflow_yarn.configuration import options
@@ -29,6 +29,7 @@ class SourceTask(Task):
     def __init__(self, deployment: TaskDeployment, services: TaskServices) -> None:
         super().__init__(deployment, services)
         self._reader: SourceReader[Any]
+        self._counters: Callable[[], Mapping[str, int]] = dict
         self._thread: ReaderThread | None = None
         self._opened = False
         self._at_end = False
@@ -52,6 +53,7 @@ class SourceTask(Task):
             now = self.services.clock()
             self._watermarks = WatermarkGenerator.for_strategy(definition.watermark_strategy, interval, now)
             self._reader = definition.source.create_reader(context)
+            self._counters = self._reader.counters
             if self._reader.blocking:
                 self._thread = ReaderThread(self._reader, self.batch_rows, self.services.wake)
                 self._thread.start()
@@ -162,6 +164,11 @@ class SourceTask(Task):
             return False
         self.chain.advance_watermark(watermark)
         return True
+
+    def accumulators(self) -> list[Accumulator]:
+        """As the base class says."""
+        counters = self._counters().items()
+        return [Accumulator(name=name, type="LongCounter", value=str(count)) for name, count in counters]
 
     def close_reader(self) -> None:
         """As the base class says; a reader that blocks in its thread is left to it."""

@@ -20,7 +20,7 @@ from pyflow_runtime.operators.factory import load_edge, make_operators
 from pyflow_runtime.operators.failures import ProgramSources, TaskCancelled, describe
 from pyflow_runtime.operators.operator import MAX_WATERMARK, Operator, TaskContext
 from pyflow_runtime.operators.partitioning import EdgeOutput, edge_output
-from pyflow_runtime.taskexecutor.messages import ExecutionReport, IoMetrics, TaskDeployment
+from pyflow_runtime.taskexecutor.messages import Accumulator, ExecutionReport, IoMetrics, TaskDeployment
 from pyflow_runtime.worker.messages import WorkerEnvironment
 from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import FailureInfo
@@ -210,7 +210,8 @@ class Task(ABC):
         if self._has_chain:
             self._guarded(self.chain.tick)
         if self.active:
-            self.services.report(ExecutionReport(self.attempt_id, self.state, metrics=self.metrics()))
+            report = ExecutionReport(self.attempt_id, self.state, None, self.metrics(), self.accumulators())
+            self.services.report(report)
 
     def cancel(self) -> None:
         """End the attempt: functions are closed, output that was not prepared is abandoned."""
@@ -240,6 +241,10 @@ class Task(ABC):
         self.close_gates()
         for channel in self.channels:
             channel.close()
+
+    def accumulators(self) -> list[Accumulator]:
+        """What the task has counted for the job's result."""
+        return []
 
     def metrics(self) -> IoMetrics:
         """Counters since the start."""
@@ -440,4 +445,4 @@ class Task(ABC):
             self._stopped = self.services.monotonic()
             metrics = self.metrics()
             self.services.flush_console()
-        self.services.report(ExecutionReport(self.attempt_id, state, failure, metrics))
+        self.services.report(ExecutionReport(self.attempt_id, state, failure, metrics, self.accumulators()))
