@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from pyflow_runtime.highavailability.directory_store import DirectoryJobStore
 from pyflow_yarn.client.executor import ClusterExecutor
 from pyflow_yarn.datastream import StreamExecutionEnvironment
 from pyflow_yarn.datastream.execution import set_executor
 from pyflow_yarn.deployment.cluster import Endpoint
 from pyflow_yarn.deployment.layout import source_roots
+from pyflow_yarn.errors import PyflowError
 from tests.integration.embedded_cluster import descendants, wait_until
 
 pytestmark = pytest.mark.slow
@@ -148,6 +151,32 @@ def test_a_task_manager_ends_orderly_and_completely(standalone: Standalone) -> N
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         wait_until("its departure", lambda: executor.rest().get("/overview")["taskmanagers"] == 0)
+    finally:
+        executor.close()
+
+
+def test_a_damaged_job_store_is_named(standalone: Standalone, capfd: pytest.CaptureFixture[str]) -> None:
+    job_manager = standalone.start_job_manager()
+    wait_until("leadership", (standalone.job_manager_directory / "endpoint.json").exists)
+    job_manager.send_signal(signal.SIGTERM)
+    assert job_manager.wait(10) == 0
+    entry = standalone.job_manager_directory / "jobstore" / "jobs" / ("1" * 32)
+    entry.write_bytes(b"nothing")
+    assert standalone.start_job_manager().wait(10) == 1
+    assert capfd.readouterr().err.startswith(f"{entry} is no entry of a job store: restore the file")
+
+
+def test_a_job_manager_that_another_replaced_ends(standalone: Standalone) -> None:
+    standalone.settings |= {"rest.retry.max-attempts": "1", "rest.retry.delay": "10 ms"}
+    job_manager = standalone.start_job_manager()
+    standalone.start_task_manager("t1")
+    executor = standalone.executor()
+    try:
+        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+        DirectoryJobStore(standalone.job_manager_directory / "jobstore").claim_epoch()
+        with contextlib.suppress(PyflowError):
+            collect(executor)
+        assert job_manager.wait(10) == 1
     finally:
         executor.close()
 

@@ -140,6 +140,9 @@ def main(arguments: list[str] | None = None) -> int:
             certificates=given.certificates,
             log_file=given.log_file,
         )
+    except PyflowError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     finally:
         for name in (layout.rpc_socket, layout.endpoint):
             name.unlink(missing_ok=True)

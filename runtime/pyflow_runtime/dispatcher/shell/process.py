@@ -252,6 +252,7 @@ class JobManagerProcess:
         except StaleEpochError as error:
             logger.error("%s", error)
             self.feed(events.LeadershipRevoked())
+            self._end(1)
             return
         except PyflowError as error:
             logger.error("%s", error)
