@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from tests.leaks import Belongings, Watch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+CLUSTERS = ("e2e", "integration")
 BUILD_SECONDS = 300
 WORDS = ("stream", "window", "Key", "state", "timer", "naïve", "Zürich", "the", "of", "and", "slot", "über")
 
@@ -37,6 +38,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the session's temporary folder."""
     if (watch := config.stash.get(_watch, None)) is not None:
         watch.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever starts a cluster takes seconds: it is in one of two folders, and no part of the fast tier."""
+    for item in items:
+        if any(item.path.is_relative_to(CHECKOUT / "tests" / folder) for folder in CLUSTERS):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

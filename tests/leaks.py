@@ -146,7 +146,7 @@ class Watch:
         for pid in numbers - self._strangers - {own}:
             with contextlib.suppress(OSError):
                 seen[pid] = _process(pid)
-                environment = Path(f"/proc/{pid}/environ").read_bytes()
+                environment = _environment(pid)
                 if f"{self.tag}=1".encode() in environment.split(b"\0"):
                     tagged.add(pid)
                 elif environment or seen[pid].parent in (0, KERNEL_THREADS):
@@ -165,8 +165,20 @@ def _ancestors(pid: int, parents: dict[int, int]) -> list[int]:
     return found
 
 
+def _environment(pid: int) -> bytes:
+    """What a process was started with; nothing for kernel threads, and for those that just start or end."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read()
+    except PermissionError:
+        return b"somebody else's"
+    except OSError:
+        return b""
+
+
 def _process(pid: int) -> Process:
-    stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    with open(f"/proc/{pid}/stat", errors="replace") as file:
+        stat = file.read()
     name, _, rest = stat.rpartition(")")
     fields = rest.split()
     command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()

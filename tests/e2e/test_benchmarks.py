@@ -11,8 +11,6 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.slow
-
 
 def lines(*names: str) -> list[dict[str, object]]:
     command = [sys.executable, str(CHECKOUT / "benchmarks" / "run.py"), "--runs", "1", "--scale", "0.002", *names]

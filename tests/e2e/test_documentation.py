@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import CHECKOUT, Flink
-
-pytestmark = pytest.mark.slow
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -17,8 +17,6 @@ EXAMPLES = CHECKOUT / "examples"
 ENDLESS = ("run", "-p", "2", Path(__file__).parent / "programs" / "ticks.py")
 SECONDS = 30
 
-pytestmark = pytest.mark.slow
-
 
 def running(flink: Flink) -> subprocess.Popen[str]:
     """An endless job, with records from both of its subtasks: its tasks run, not only its workers."""

@@ -14,8 +14,6 @@ from tests.conftest import Completed, Flink, WordFile
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CLIENT_LINES = ("Job has been submitted with JobID ", "Program execution finished", "Job with JobID ", "Job Runtime: ")
 
-pytestmark = pytest.mark.slow
-
 
 def succeeded(done: Completed) -> list[str]:
     """What the job printed; the client's own lines are on standard output as well, before and after it."""

@@ -25,7 +25,7 @@ for root, package in zip(sys.argv[1::2], sys.argv[2::2]):
 print("all imported")
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 
 def pythons() -> list[str]:
