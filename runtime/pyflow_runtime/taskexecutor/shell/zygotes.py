@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any, cast
 
 from pyflow_runtime.processes.children import Children
-from pyflow_runtime.processes.control import describe_exit
+from pyflow_runtime.processes.control import describe_exit, signal_process
 from pyflow_runtime.rpc.errors import PeerClosed, RpcError
 from pyflow_runtime.rpc.frames import FrameSocket, MessageSocket
 from pyflow_runtime.taskexecutor.shell.interpreters import module_command
@@ -21,6 +22,7 @@ from pyflow_yarn.errors import ClusterError, UserError
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
+FORK_SECONDS = 60.0
 
 
 class ZygoteLost(ClusterError):
@@ -34,7 +36,8 @@ class ZygoteUnusable(UserError):
 class Zygote:
     """The connection with one zygote process."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, pid: int) -> None:
+        self.pid = pid
         self._loop = asyncio.get_running_loop()
         self._connection: MessageSocket[Any] = MessageSocket(FrameSocket(sock), cast("type[Any]", FromZygoteMessage))
         self._waiting: dict[str, asyncio.Future[int]] = {}
@@ -51,7 +54,14 @@ class Zygote:
             self._connection.send(ForkWorker(settings=settings))
             if self._connection.pending:
                 self._loop.add_writer(self._connection, self._writable)
-            return await future
+            async with asyncio.timeout(FORK_SECONDS):
+                return await future
+        except TimeoutError:
+            # Stopped, or stuck in an import: another one may do better.
+            signal_process(self.pid, signal.SIGKILL)
+            lost = ZygoteLost(f"it did not answer within {FORK_SECONDS:g} s")
+            self._lost(lost)
+            raise lost from None
         except RpcError as error:
             lost = ZygoteLost(str(error))
             self._lost(lost)
@@ -114,7 +124,7 @@ class Zygotes:
         self._closing = False
         if first is not None:
             sock, pid = first
-            self._zygotes[""] = Zygote(sock)
+            self._zygotes[""] = Zygote(sock, pid)
             self._children.watch(pid, lambda status: self._ended("", status))
 
     async def fork(self, executable: str, settings: WorkerSettings) -> int:
@@ -160,7 +170,7 @@ class Zygotes:
         finally:
             theirs.close()
         logger.info("zygote of %s started as process %d", executable or sys.executable, pid)
-        return Zygote(ours)
+        return Zygote(ours, pid)
 
     def _ended(self, executable: str, status: int) -> None:
         if self._closing:
