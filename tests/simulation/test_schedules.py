@@ -37,6 +37,11 @@ def test_without_faults_every_job_finishes_at_the_first_attempt() -> None:
         assert world.store.epoch == 1
         assert all(view.restarts == 0 for view in world.leader.machine.jobs())
         assert world.nemesis.count == 0
+        for job_id in world.client.collected_all:
+            (expected,) = world.jobs[job_id].expected.values()
+            assert sorted(world.client.collected[job_id]) == sorted(
+                element for element, count in expected.items() for _ in range(count)
+            )
 
 
 def test_a_seed_is_a_schedule() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pyflow_runtime.coordinator.messages import OperatorPayloadMessage, Results
+from pyflow_runtime.coordinator.messages import FetchResults, OperatorPayload, OperatorPayloadMessage, Results
 from pyflow_runtime.dispatcher.effects import Reply
 from pyflow_runtime.dispatcher.outbox import Outbox
 from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
@@ -47,15 +47,17 @@ class CollectRequests:
         return delivered
 
     def answer(self, operator_id: str, payload: bytes) -> None:
-        """An operator said something: the answer, unless it is one to a request that is no longer open."""
+        """An operator said something: the answer, unless it is a page after the one that is asked for now.
+
+        The answer to an earlier request counts, too: it may be the operator's last word before it finishes, and a
+        client leaves out what it has already.
+        """
         request = self._open.get(operator_id)
         if request is None:
             return
-        try:
-            message = _DECODER.decode(payload)
-        except msgspec.DecodeError:
-            return
-        if isinstance(message, Results) and message.request_id == _request_id(request.payload):
+        message = _decoded(payload)
+        asked = _decoded(request.payload)
+        if isinstance(message, Results) and isinstance(asked, FetchResults) and message.offset <= asked.offset:
             del self._open[operator_id]
             self._outbox.emit(Reply(request_id=request.request_id, result=payload))
 
@@ -72,9 +74,8 @@ class CollectRequests:
             self.refuse(operator_id, reason)
 
 
-def _request_id(payload: bytes) -> str | None:
+def _decoded(payload: bytes) -> OperatorPayload | None:
     try:
-        message = _DECODER.decode(payload)
+        return _DECODER.decode(payload)
     except msgspec.DecodeError:
         return None
-    return getattr(message, "request_id", None)

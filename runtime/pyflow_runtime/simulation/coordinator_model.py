@@ -13,6 +13,7 @@ from pyflow_runtime.coordinator.messages import (
     Committables,
     CommittablesReceived,
     CoordinatorEvent,
+    CoordinatorFailed,
     CoordinatorOperatorEvent,
     CoordinatorStarted,
     EndCoordination,
@@ -28,6 +29,7 @@ from pyflow_runtime.coordinator.messages import (
     ToCoordinatorMessage,
 )
 from pyflow_runtime.simulation.job_shapes import SimulatedJob
+from pyflow_yarn.errors import FailureInfo
 
 if TYPE_CHECKING:
     from pyflow_runtime.simulation.job_manager import SimulatedJobManager
@@ -50,6 +52,7 @@ class SimulatedCoordinator:
         self.incarnation = incarnation
         self.alive = True
         self.stopping = False
+        self.failed = False
         self._heard_at = self.world.clock.now + self.world.random.randint(30, 300)
         self._said_at = 0
         self._unassigned: dict[str, list[list[int]]] = {}
@@ -81,7 +84,7 @@ class SimulatedCoordinator:
         self.world.clock.after(self._said_at - self.world.clock.now, self.job_manager.coordinator_says, self, message)
 
     def _hear(self, message: ToCoordinatorMessage) -> None:
-        if not self.alive:
+        if not self.alive or (self.failed and not isinstance(message, EndCoordination)):
             return
         if isinstance(message, StartCoordination):
             self._unassigned = {
@@ -106,7 +109,9 @@ class SimulatedCoordinator:
         attempt_id, operator = event.attempt_id, event.operator_id
         writer = (operator, attempt_id.subtask)
         payload = _PAYLOADS.decode(event.payload)
-        if isinstance(payload, RequestSplit):
+        if isinstance(payload, RequestSplit) and self.job.enumerator_fails and self.world.random.random() < 0.05:
+            self._fail("the enumerator raises")
+        elif isinstance(payload, RequestSplit):
             splits = self._unassigned[operator]
             if splits:
                 split = splits.pop(0)
@@ -126,6 +131,11 @@ class SimulatedCoordinator:
             )
         )
 
+    def _fail(self, message: str) -> None:
+        """The user's code raises: nothing more comes from here."""
+        self.failed = True
+        self._say(CoordinatorFailed(failure=FailureInfo(exception="ValueError", message=message)))
+
     def _reset(self, message: SubtaskReset) -> None:
         for operator in self.job.graph.vertex(message.vertex_id).operators:
             writer = (operator.id, message.subtask)
@@ -138,6 +148,9 @@ class SimulatedCoordinator:
             return
         if not portions:
             self._say(JobCommitted())
+            return
+        if self.job.commit_fails and self.world.random.random() < 0.5:
+            self._fail("the committer raises")
             return
         operator, subtask, attempt, elements = portions[0]
         self.world.ledger.commit(self.job.job_id, operator, subtask, attempt, elements)

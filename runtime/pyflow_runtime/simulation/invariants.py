@@ -84,6 +84,8 @@ class Invariants:
             job = self.world.jobs[record.job_id]
             self.world.ledger.check_complete(job)
             self._check_uncommitted_sinks(job_manager, job)
+            if job.collects and job.job_id not in self.world.client.collected_all:
+                raise InvariantViolated("every element once", f"{job.job_id[-4:]} finished with results unfetched")
         elif isinstance(record, PersistResult) and record.status is JobStatus.CANCELED:
             self.world.ledger.check_nothing(self.world.jobs[record.job_id])
 
@@ -153,12 +155,14 @@ class Invariants:
     def outcome(self, job: SimulatedJob) -> None:
         """The job must have come to the end that was to be expected."""
         status = self.world.store.results.get(job.job_id)
+        if status is None and job.job_id in self.world.client.refused:
+            return
         if status is None:
             raise InvariantViolated("liveness", f"{job.job_id[-4:]} has not ended: {self._state_of(job)}")
         allowed = {JobStatus.FINISHED}
-        if job.job_id in self.world.cancel_requested:
+        if job.job_id in self.world.cancel_requested or self.world.shutting_down:
             allowed.add(JobStatus.CANCELED)
-        if not self.world.must_finish:
+        if not self.world.must_finish or job.commit_fails:
             allowed.add(JobStatus.FAILED)
         if status not in allowed:
             raise InvariantViolated("liveness", f"{job.job_id[-4:]} ended as {status}: {self._state_of(job)}")

@@ -49,7 +49,7 @@ class SimulatedJobManager:
             effects.StopCoordinator: self._stop_coordinator,
             effects.Reply: lambda effect: self.world.client.replied(self, effect),
             effects.JobTerminated: lambda effect: self.world.invariants.job_terminated(self, effect.job_id),
-            effects.TerminateCluster: lambda effect: None,
+            effects.TerminateCluster: lambda effect: self.world.cluster_terminated(self),
         }
 
     # ---- life ----

@@ -19,7 +19,9 @@ class SimulatedJob:
         self.chunks = random.randint(2, 4)
         self.chunk_time = random.choice((300, 1_200, 3_000))
         self.committing_takes = random.choice((5, 50, 1_500))
-        vertices, edges = _shape(random)
+        self.commit_fails = random.random() < 0.04
+        self.enumerator_fails = random.random() < 0.06
+        vertices, edges, self.collects = _shape(random)
         self.graph = JobGraph(
             job_id=f"{number:032x}",
             name=f"job-{number}",
@@ -62,8 +64,8 @@ class SimulatedJob:
         return counts
 
 
-def _shape(random: Random) -> tuple[list[JobVertex], list[JobEdge]]:
-    """One to four vertices in a line, sometimes with a second source or a second sink."""
+def _shape(random: Random) -> tuple[list[JobVertex], list[JobEdge], bool]:
+    """One to four vertices in a line, or nearly so; and whether a client fetches the results."""
     length = random.choice((1, 2, 2, 3, 3, 4))
     parallelism = random.randint(1, 4)
     same_parallelism = random.random() < 0.5
@@ -78,6 +80,7 @@ def _shape(random: Random) -> tuple[list[JobVertex], list[JobEdge]]:
             links[-2] = (length - 3, length - 2)
     sources = set(range(length)) - {target for _, target in links}
     sinks = set(range(length)) - {source for source, _ in links}
+    collects = length > 1 and len(sinks) == 1 and not coordinated_sink and random.random() < 0.6
     vertices = []
     for index in range(length):
         coordinated = (index in sources and coordinated_source) or (index in sinks and coordinated_sink)
@@ -86,7 +89,7 @@ def _shape(random: Random) -> tuple[list[JobVertex], list[JobEdge]]:
             JobVertex(
                 id=f"{index + 1:032x}",
                 name=f"{kind}-{index}",
-                parallelism=parallelism if same_parallelism else random.randint(1, 4),
+                parallelism=_parallelism(random, parallelism, same_parallelism, collects and index in sinks),
                 max_parallelism=128,
                 operators=[
                     OperatorNode(id=f"{index + 1:032x}", name=kind, kind=kind, definition=b"", coordinated=coordinated)
@@ -110,5 +113,11 @@ def _shape(random: Random) -> tuple[list[JobVertex], list[JobEdge]]:
                 partitioner=b"",
             )
         )
-    return vertices, edges
+    return vertices, edges, collects
+
+
+def _parallelism(random: Random, common: int, same: bool, alone: bool) -> int:
+    if alone:
+        return 1
+    return common if same else random.randint(1, 4)
 

@@ -23,7 +23,8 @@ from pyflow_runtime.resourcemanager.resource_manager import ResourceManager
 from pyflow_runtime.scheduler.pipelined_region import PipelinedRegion
 from pyflow_runtime.simulation.job_store import SimulatedJobStore
 from pyflow_runtime.taskexecutor.machine import TaskExecutor
-from pyflow_runtime.taskexecutor.messages import RegistrationAccepted
+from pyflow_runtime.taskexecutor.messages import ExecutionReport, RegistrationAccepted
+from pyflow_runtime.taskexecutor.task_attempt import TaskAttempt
 from pyflow_runtime.taskexecutor.task_slot import TaskSlot
 
 Patch = tuple[type[Any], str, Any]
@@ -82,6 +83,10 @@ def _recover_from_the_graph_alone(job: JobMaster, commit_payload: bytes | None) 
 def _cancel_at_any_time(committing: Committing) -> str | None:
     committing.job.stop(JobStatus.CANCELLING)
     return None
+
+
+def _report_without_events(task: TaskAttempt) -> ExecutionReport:
+    return ExecutionReport(task.attempt_id, task.state, task.failure, task.metrics, task.accumulators)
 
 
 def _announce_at_once(ending: Ending) -> None:
@@ -171,6 +176,11 @@ MUTATIONS: dict[str, Mutation] = {
             "take-operator-events-twice",
             "operator events are taken once and in order",
             (OperatorEventChannel, "take", _take_any),
+        ),
+        Mutation(
+            "forget-last-words",
+            "an attempt is finished once all of its operator events have arrived",
+            (TaskAttempt, "report", _report_without_events),
         ),
         Mutation(
             "never-repeat",

@@ -25,10 +25,11 @@ class Rates:
         self.longest_delay = random.choice((50, 500, 3_000))
         self.stuck = random.choice((0.0, 0.0, 0.05))
         self.fork_failure = random.choice((0.0, 0.0, 0.05))
+        self.environment_failure = random.choice((0.0, 0.0, 0.05))
 
     def calm(self) -> None:
         """From now on everything works."""
-        self.loss = self.duplication = self.late = self.stuck = self.fork_failure = 0.0
+        self.loss = self.duplication = self.late = self.stuck = self.fork_failure = self.environment_failure = 0.0
 
 
 class Session:

@@ -141,9 +141,12 @@ class SimulatedTaskManager:
     # ---- workers ----
 
     def _prepare_environment(self, effect: effects.PrepareEnvironment) -> None:
-        prepared = events.EnvironmentPrepared(
+        prepared: events.Event = events.EnvironmentPrepared(
             allocation_id=effect.allocation_id, environment=WorkerEnvironment(job=effect.environment)
         )
+        if self.world.random.random() < self.world.rates.environment_failure:
+            failure = died("a blob could not be fetched", self.world.clock.now)
+            prepared = events.EnvironmentFailed(allocation_id=effect.allocation_id, failure=failure)
         self.world.clock.after(self.world.random.randint(1, 80), self.post, prepared)
 
     def _start_worker(self, effect: effects.StartWorker) -> None:

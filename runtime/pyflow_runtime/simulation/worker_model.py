@@ -10,10 +10,12 @@ from pyflow_runtime.coordinator.messages import (
     AssignSplit,
     Committables,
     CommittablesReceived,
+    FetchResults,
     NoMoreSplits,
     OperatorPayload,
     OperatorPayloadMessage,
     RequestSplit,
+    Results,
 )
 from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
 from pyflow_runtime.executiongraph.states import ExecutionState
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 CHANNEL_LATENCY = 3
 CONTROL_LATENCY = 1
+PAGE = 7
 
 _PAYLOADS: msgspec.msgpack.Decoder[OperatorPayloadMessage] = msgspec.msgpack.Decoder(OperatorPayloadMessage)
 
@@ -68,6 +71,7 @@ class SimulatedTask:
         }
         self.is_source = not deployment.inputs
         self.collected: list[int] = []
+        self.input_ended = False
         self.stuck = False
 
     @property
@@ -121,6 +125,15 @@ class SimulatedTask:
             self._end_of_input()
         elif isinstance(message, CommittablesReceived):
             self._finished()
+        elif isinstance(message, FetchResults):
+            self._answer(message)
+
+    def _answer(self, request: FetchResults) -> None:
+        records = self.collected[request.offset : request.offset + PAGE]
+        last = self.input_ended and request.offset + len(records) >= len(self.collected)
+        self._say(Results(request.request_id, request.offset, msgspec.msgpack.encode(records), last))
+        if last:
+            self._finished()
 
     def receive(self, channel: Channel, elements: list[int] | None) -> None:
         """Elements of a producer, or None at its end."""
@@ -152,6 +165,8 @@ class SimulatedTask:
                 self._send(output, target, None)
         if not self.deployment.outputs and self.job.coordinated(self.vertex):
             self._say(Committables(msgspec.msgpack.encode(self.collected)))
+        elif not self.deployment.outputs and self.job.collects:
+            self.input_ended = True
         else:
             self._finished()
 

@@ -60,6 +60,8 @@ class World:
         self.coordinators: list[SimulatedCoordinator] = []
         self.task_managers: dict[str, SimulatedTaskManager] = {}
         self.leaving: set[str] = set()
+        self.shutting_down = False
+        self.terminated = False
         self._processes = 0
         self._names = 0
         self._zombies: list[SimulatedJobManager] = []
@@ -140,6 +142,8 @@ class World:
         """Faults first, then calm: all jobs must end, and nothing may be left."""
         self._run_to(HEALED_AT_LATEST)
         self._heal()
+        if self.random.random() < 0.1:
+            self.clock.after(self.random.randint(0, 20_000), self._shut_down)
         deadline = self.clock.now + PATIENCE_FOR_JOBS
         while not self._all_ended() and self.clock.now < deadline:
             self._run_to(self.clock.now + 1_000)
@@ -151,6 +155,7 @@ class World:
             self._run_to(self.clock.now + 1_000)
             left = self.invariants.leftovers()
         self.check(not left, "nothing is left behind", ", ".join(left))
+        self.check(self.terminated or not self.shutting_down, "liveness", "the cluster was shut down and goes on")
         self.client.check_answered()
 
     def _run_to(self, end: int) -> None:
@@ -159,9 +164,20 @@ class World:
         self.check(self.clock.events < MOST_EVENTS, "liveness", f"{self.clock.events} events in {self.clock.now} ms")
 
     def _all_ended(self) -> bool:
-        return all(job_id in self.store.results for job_id in self.jobs) and all(
-            job_id in self.invariants.terminated for job_id in self.jobs if job_id in self.store.results
-        )
+        jobs = self.jobs.keys() - self.client.refused
+        return jobs <= self.store.results.keys() and jobs <= self.invariants.terminated
+
+    def _shut_down(self) -> None:
+        if not self._all_ended():
+            self.note("the cluster is shut down")
+            self.shutting_down = True
+            self.client.shut_down()
+
+    def cluster_terminated(self, job_manager: SimulatedJobManager) -> None:
+        """A JobManager says that everything has ended."""
+        self.terminated = True
+        running = [job_id[-4:] for job_id in self.store.graphs]
+        self.check(not running, "durable before announced", f"the cluster terminates while {running} run")
 
     def _heal(self) -> None:
         self.note("healed")

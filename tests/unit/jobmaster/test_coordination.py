@@ -268,15 +268,15 @@ def test_a_failed_job_without_a_coordinator_is_cleaned_up_by_another() -> None:
 # ---- collect ----
 
 
-def fetch(leader: Leader, request_id: str, inner: str = "f1") -> list[effects.Effect]:
-    payload = msgspec.msgpack.encode(FetchResults(inner, 0))
+def fetch(leader: Leader, request_id: str, offset: int = 5) -> list[effects.Effect]:
+    payload = msgspec.msgpack.encode(FetchResults("f1", offset))
     return leader.handle(
         events.CollectRequest(request_id=request_id, job_id=JOB, operator_id="o0", payload=payload)
     )
 
 
-def results(inner: str) -> bytes:
-    return msgspec.msgpack.encode(Results(inner, 0, b"", True))
+def results(offset: int) -> bytes:
+    return msgspec.msgpack.encode(Results("f0", offset, b"", True))
 
 
 def test_a_client_fetches_results() -> None:
@@ -286,10 +286,10 @@ def test_a_client_fetches_results() -> None:
     assert not messages(fetch(leader, "q"), DeliverOperatorEvent)
     answer = leader.report("t1", SOURCE, ExecutionState.RUNNING)
     assert messages(answer, DeliverOperatorEvent)[0].operator_id == "o0"
-    assert not find(leader.hear("t1", operator_event(1, payload=results("older"))), effects.Reply)
+    assert not find(leader.hear("t1", operator_event(1, payload=results(6))), effects.Reply)
     assert not find(leader.hear("t1", operator_event(2, payload=b"nonsense")), effects.Reply)
-    reply = only_reply(leader.hear("t1", operator_event(3, payload=results("f1"))))
-    assert (reply.request_id, reply.result) == ("q", results("f1"))
+    reply = only_reply(leader.hear("t1", operator_event(3, payload=results(4))))
+    assert (reply.request_id, reply.result) == ("q", results(4))
 
 
 def test_requests_that_will_not_be_answered_are_refused() -> None:
