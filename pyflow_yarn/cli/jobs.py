@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from typing import NamedTuple
 
 from pyflow_yarn.cli.flavours import flavour_configuration
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
+from pyflow_yarn.cli.registered import on_registered_cluster
 from pyflow_yarn.client.configuration import configuration_directory, warn, warn_about
 from pyflow_yarn.client.rest import Conflict, RestClient
 from pyflow_yarn.configuration.loading import load
@@ -154,7 +155,7 @@ def parse_job_id(text: str) -> str:
 def _cluster(line: CommandLine) -> AbstractContextManager[RestClient]:
     files = load(configuration_directory(), {})
     flavoured, warnings = flavour_configuration(line, files)
-    configuration = load(configuration_directory(), flavoured)
+    configuration: Mapping[str, str] = load(configuration_directory(), flavoured)
     for sentence in warnings:
         warn(sentence)
     warn_about(configuration)
@@ -163,6 +164,7 @@ def _cluster(line: CommandLine) -> AbstractContextManager[RestClient]:
             'The target "local" has no cluster to connect to: it lives inside the client that runs its program. Name'
             " the address of its REST server with -m host:port."
         )
+    configuration = on_registered_cluster(line, configuration)
     return closing(RestClient(RemoteCluster(configuration).endpoint(), configuration))
 
 

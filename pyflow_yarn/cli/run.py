@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pyflow_yarn.cli import options as opt
 from pyflow_yarn.cli.flavours import flavour_configuration
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
+from pyflow_yarn.cli.registered import on_registered_cluster
 from pyflow_yarn.client.configuration import (
     configuration_directory,
     warn,
@@ -42,7 +43,7 @@ def run(line: CommandLine) -> int:
     program = program_of(line)
     _check_savepoint_options(line)
     try:
-        configuration = effective_configuration(line)
+        configuration = on_registered_cluster(line, effective_configuration(line))
         target = chosen_target(configuration)
         if target == LOCAL and configuration[EXECUTION_ATTACHED.key] == "false":
             raise ArgumentError(

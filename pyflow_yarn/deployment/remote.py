@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pyflow_yarn.configuration.options import REST_ADDRESS, REST_PORT, SECURITY_REST_TOKEN_FILE
 from pyflow_yarn.deployment.cluster import Endpoint
 from pyflow_yarn.deployment.layout import PREFIX, base_directory
+from pyflow_yarn.deployment.state import registered_cluster
 from pyflow_yarn.errors import ConfigurationError
 
 DEFAULT_ADDRESS = "localhost"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class RemoteCluster:
@@ -36,7 +37,7 @@ class RemoteCluster:
             except OSError as error:
                 what = f"The token file '{self._token_file}' ({SECURITY_REST_TOKEN_FILE.key})"
                 raise ConfigurationError(f"{what} cannot be read: {error.strerror}.") from None
-        if self._host in _LOOPBACK:
+        if self._host in LOOPBACK:
             return _own_token(self._port)
         return ""
 
@@ -54,6 +55,9 @@ def _own_token(port: int) -> str:
     class Written(msgspec.Struct):
         rest_address: str = ""
 
+    registered = registered_cluster(os.environ)
+    if registered is not None and registered.alive and registered.endpoint.address.rpartition(":")[2] == str(port):
+        return registered.endpoint.token
     base = base_directory()
     for name in os.listdir(base):
         directory = os.path.join(base, name)
