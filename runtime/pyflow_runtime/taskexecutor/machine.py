@@ -66,7 +66,7 @@ from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import Domain, FailureInfo
 
 STOP_PATIENCE = 5_000
-STOP_INTERRUPT = 500
+STOP_INTERRUPT = 200
 
 
 class TaskExecutor:

@@ -73,6 +73,7 @@ class JobManagerProcess:
         self._terminated = False
         self._done: asyncio.Future[int] = self._loop.create_future()
         self._task_managers: dict[tuple[str, str], Session] = {}
+        self._incarnations: dict[str, str] = {}
         # One thread: what the control plane wants stored is stored in the order in which it said so.
         self._storage = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="job-store")
         self._store: JobStore | None = None
@@ -303,6 +304,7 @@ class JobManagerProcess:
             if (message.task_manager_id, message.incarnation) != key:
                 session.close("it registers under another name than it said hello with")
                 return
+            self._incarnations[message.task_manager_id] = message.incarnation
             self._driver.registered(message.task_manager_id, message.slots)
         self.feed(events.TaskManagerMessage(task_manager_id=key[0], incarnation=key[1], message=message))
 
@@ -323,22 +325,26 @@ class JobManagerProcess:
         session = self._task_managers.pop((effect.task_manager_id, effect.incarnation), None)
         if session is not None:
             session.close(effect.reason)
-        if not any(task_manager_id == effect.task_manager_id for task_manager_id, _ in self._task_managers):
+        if self._incarnations.get(effect.task_manager_id) == effect.incarnation:
+            del self._incarnations[effect.task_manager_id]
             self._driver.lost(effect.task_manager_id)
 
     # ---- the driver's listener ----
 
     def task_manager_ended(self, task_manager_id: str, reason: str) -> None:
         """See ``DriverListener``."""
-        for identity, incarnation in list(self._task_managers):
-            if identity == task_manager_id:
-                session = self._task_managers.pop((identity, incarnation))
-                session.close("the process of this TaskManager has ended")
-                self.feed(
-                    events.TaskManagerDisconnected(
-                        task_manager_id=identity, incarnation=incarnation, dead=True, reason=reason
-                    )
-                )
+        incarnation = self._incarnations.pop(task_manager_id, None)
+        if incarnation is None:
+            return
+        # Its session may have been closed before; only now it is known that it will not come back.
+        session = self._task_managers.pop((task_manager_id, incarnation), None)
+        if session is not None:
+            session.close("the process of this TaskManager has ended")
+        self.feed(
+            events.TaskManagerDisconnected(
+                task_manager_id=task_manager_id, incarnation=incarnation, dead=True, reason=reason
+            )
+        )
 
     def resources_unavailable(self, reason: str, final: bool, slots: int = -1) -> None:
         """See ``DriverListener``."""
