@@ -106,9 +106,7 @@ class Process:
     def allocate(self, number: int = 1, slot: int = 0, epoch: int = 1) -> str:
         """Allocate a slot and bring its worker up; returns the worker's id."""
         allocation_id = allocation(number, epoch)
-        answer = self.hear(
-            AllocateSlot(epoch=epoch, allocation_id=allocation_id, slot=slot, environment=ENVIRONMENT)
-        )
+        answer = self.hear(AllocateSlot(epoch=epoch, allocation_id=allocation_id, slot=slot, environment=ENVIRONMENT))
         (start,) = find(answer, effects.StartWorker)
         self.come_up(start.worker_id, allocation_id)
         return start.worker_id
@@ -116,9 +114,7 @@ class Process:
     def come_up(self, worker_id: str, allocation_id: str) -> list[effects.Effect]:
         self.says(worker_id)
         return self.handle(
-            events.EnvironmentPrepared(
-                allocation_id=allocation_id, environment=WorkerEnvironment(job=ENVIRONMENT)
-            )
+            events.EnvironmentPrepared(allocation_id=allocation_id, environment=WorkerEnvironment(job=ENVIRONMENT))
         )
 
     def says(self, worker_id: str) -> list[effects.Effect]:
@@ -143,9 +139,7 @@ class Process:
         ]
         return self.hear(DeployTasks(epoch=1, allocation_id=allocation(number), tasks=tasks))
 
-    def report(
-        self, worker_id: str, attempt_id: ExecutionAttemptId, state: ExecutionState
-    ) -> list[effects.Effect]:
+    def report(self, worker_id: str, attempt_id: ExecutionAttemptId, state: ExecutionState) -> list[effects.Effect]:
         report = TaskReport(report=ExecutionReport(attempt_id, state))
         return self.handle(events.WorkerMessage(worker_id=worker_id, message=report))
 
@@ -324,7 +318,7 @@ def test_a_freed_slot_stops_its_worker_interrupts_it_and_kills_it(process: Proce
     answer = process.hear(FreeSlot(epoch=1, allocation_id=allocation(1)))
     assert to_worker(answer, StopWorker)
     asked = process.now
-    for patience, kill in ((500, False), (5_000, True)):
+    for patience, kill in ((200, False), (5_000, True)):
         (timer,) = find(answer, effects.SetTimer)
         assert timer.at == asked + patience
         answer = process.fire(timer.key, timer.at - process.now)
@@ -462,9 +456,7 @@ def test_events_for_an_operator_are_taken_once_and_in_order(process: Process) ->
 
     def deliver(sequence: int) -> tuple[int, int]:
         answer = process.hear(
-            DeliverOperatorEvent(
-                epoch=1, attempt_id=attempt(), operator_id="o", payload=b"x", sequence=sequence
-            )
+            DeliverOperatorEvent(epoch=1, attempt_id=attempt(), operator_id="o", payload=b"x", sequence=sequence)
         )
         return len(to_worker(answer, WorkerOperatorEvent)), told(answer, OperatorEventsReceived)[0].received
 

@@ -106,9 +106,7 @@ class TaskExecutorMachine(RuleBasedStateMachine):
     def is_accepted(self, newer: int) -> None:
         epoch = max(1, self.epoch + newer)
         self.epoch = max(epoch, self.epoch)
-        self.hear(
-            RegistrationAccepted(epoch=epoch, job_manager_id="", heartbeat_interval=1, heartbeat_timeout=1_000)
-        )
+        self.hear(RegistrationAccepted(epoch=epoch, job_manager_id="", heartbeat_interval=1, heartbeat_timeout=1_000))
 
     @precondition(lambda self: self.open)
     @rule()
@@ -120,9 +118,7 @@ class TaskExecutorMachine(RuleBasedStateMachine):
     def allocation(self, slot: int, number: int, older: bool) -> None:
         epoch = max(1, self.epoch - older)
         self.hear(
-            AllocateSlot(
-                epoch=epoch, allocation_id=f"{epoch:012x}{number:020x}", slot=slot, environment=ENVIRONMENT
-            )
+            AllocateSlot(epoch=epoch, allocation_id=f"{epoch:012x}{number:020x}", slot=slot, environment=ENVIRONMENT)
         )
 
     @rule(number=numbers)
@@ -175,9 +171,7 @@ class TaskExecutorMachine(RuleBasedStateMachine):
     def environment_is_ready(self, data: st.DataObject) -> None:
         allocation_id = self.started[data.draw(st.sampled_from(sorted(self.started)))]
         self.handle(
-            events.EnvironmentPrepared(
-                allocation_id=allocation_id, environment=WorkerEnvironment(job=ENVIRONMENT)
-            )
+            events.EnvironmentPrepared(allocation_id=allocation_id, environment=WorkerEnvironment(job=ENVIRONMENT))
         )
 
     @precondition(lambda self: self.started)
