@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.leaks import Belongings, Watch
+from tests.privileges import let_permissions_hold, permissions_hold
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CLUSTERS = ("e2e", "integration")
@@ -75,6 +76,13 @@ def _complain(who: str, watch: Watch, before: Belongings) -> None:
         pytest.fail(f"{who} left behind:\n  " + "\n  ".join(left), pytrace=False)
 
 
+@pytest.fixture
+def file_permissions() -> Iterator[None]:
+    """Permissions of files hold in this test, for the superuser too."""
+    with permissions_hold():
+        yield
+
+
 @dataclass(frozen=True)
 class Completed:
     """How a run of ``bin/flink`` ended."""
@@ -106,7 +114,7 @@ class Flink:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("FLINK_") and name not in ("VIRTUAL_ENV", "PYTHONPATH", "COLUMNS", "LINES")
+            if not name.startswith("FLINK_") and name not in ("VIRTUAL_ENV", "PYTHONPATH", "XDG_STATE_HOME", "COLUMNS", "LINES")
         }
         private = {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / "c"), "TMPDIR": str(self.temporary)}
         return {**kept, **private, **(extra or {})}
@@ -124,6 +132,7 @@ class Flink:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=let_permissions_hold,
         )
         self._started.append(process)
         return process

@@ -244,13 +244,11 @@ def test_a_line_that_cannot_be_decoded(flink: Flink, program: Write, tmp_path: P
     assert "bad.txt' is not valid utf-8 at byte 6 (line 2)" in lines[-1]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_input_that_cannot_be_read(flink: Flink, program: Write, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("x")
     (tmp_path / "secret.txt").chmod(0)
     lines = failed(flink("run", program(f"lines({str(tmp_path / 'secret.txt')!r}).print()\nenv.execute()\n")))
-    assert "secret.txt" in lines[-1]
-    assert "ermission denied" in lines[-1]
+    assert lines[-1].endswith("secret.txt' cannot be read: check its permissions.")
 
 
 @pytest.fixture

@@ -59,8 +59,7 @@ def test_what_is_no_regular_file_is_written_to(tmp_path: Path) -> None:
         os.close(reader)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_file_that_is_read_only(tmp_path: Path) -> None:
+def test_a_file_that_is_read_only(file_permissions: None, tmp_path: Path) -> None:
     file = tmp_path / "plan.svg"
     file.touch(0o400)
     with pytest.raises(ExternalError, match="permission denied"):

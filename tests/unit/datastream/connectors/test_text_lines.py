@@ -200,8 +200,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         lines(tmp_path / "link")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_files_are_named(tmp_path: Path) -> None:
+def test_unreadable_files_are_named(file_permissions: None, tmp_path: Path) -> None:
     path = tmp_path / "secret.txt"
     path.write_text("x")
     path.chmod(0)
