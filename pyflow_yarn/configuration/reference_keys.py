@@ -141,11 +141,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     rest.flamegraph.cleanup-interval rest.flamegraph.delay-between-samples rest.flamegraph.enabled
     rest.flamegraph.num-samples rest.flamegraph.refresh-interval rest.flamegraph.stack-depth rest.profiling.dir
     rest.profiling.duration-max rest.profiling.enabled rest.profiling.history-size rest.server.numThreads
-    rest.url-prefix restart-strategy.exponential-delay.attempts-before-reset-backoff
-    restart-strategy.exponential-delay.backoff-multiplier restart-strategy.exponential-delay.initial-backoff
-    restart-strategy.exponential-delay.jitter-factor restart-strategy.exponential-delay.max-backoff
-    restart-strategy.exponential-delay.reset-backoff-threshold restart-strategy.failure-rate.delay
-    restart-strategy.failure-rate.failure-rate-interval restart-strategy.failure-rate.max-failures-per-interval
+    rest.url-prefix
     scheduler-mode security.context.factory.classes security.delegation.token.provider.hadoopfs.enabled
     security.delegation.token.provider.hbase.enabled security.delegation.tokens.enabled
     security.delegation.tokens.renewal.retry.backoff security.delegation.tokens.renewal.retry.initial.backoff

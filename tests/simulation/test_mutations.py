@@ -8,7 +8,7 @@ from pyflow_runtime.highavailability.epochs import Epochs
 from pyflow_runtime.simulation.campaign import first_violation
 from pyflow_runtime.simulation.mutations import MUTATIONS
 
-SEEDS = range(120)
+SEEDS = range(300)
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))

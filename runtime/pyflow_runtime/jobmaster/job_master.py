@@ -85,7 +85,7 @@ class JobMaster:
             for subtask in region.subtasks:
                 self._region_of[subtask.key] = region
         self.slots: dict[SlotKey, Allocation] = {}
-        self.restart_strategy = restart_strategy(settings)
+        self.restart_strategy = restart_strategy(settings, f"{graph.job_id}/{outbox.epoch}")
         self.full_failover = options.JOBMANAGER_EXECUTION_FAILOVER_STRATEGY.read(settings) == "full"
         self.slot_request_timeout = options.SLOT_REQUEST_TIMEOUT.read(settings)
         self.history = ExceptionHistory(options.WEB_EXCEPTION_HISTORY_SIZE.read(settings))

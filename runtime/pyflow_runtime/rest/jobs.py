@@ -25,13 +25,7 @@ from pyflow_runtime.rest.shapes import (
     task_name,
     vertex_row,
 )
-from pyflow_yarn.configuration.options import (
-    PARALLELISM_DEFAULT,
-    PIPELINE_OBJECT_REUSE,
-    RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS,
-    RESTART_STRATEGY_FIXED_DELAY_DELAY,
-    RESTART_STRATEGY_TYPE,
-)
+from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import ClusterError, ConfigurationError, JobNotFoundError
 
 LONGEST_WAIT = 60_000
@@ -110,8 +104,8 @@ async def job_configuration(request: Request, gateway: JobManagerGateway) -> Res
             "execution-config": {
                 "execution-mode": "PIPELINED",
                 "restart-strategy": _readable(_restart_strategy, settings, "Cluster level default restart strategy"),
-                "job-parallelism": _readable(PARALLELISM_DEFAULT.read, settings, parallelism),
-                "object-reuse-mode": _readable(PIPELINE_OBJECT_REUSE.read, settings, False),
+                "job-parallelism": _readable(options.PARALLELISM_DEFAULT.read, settings, parallelism),
+                "object-reuse-mode": _readable(options.PIPELINE_OBJECT_REUSE.read, settings, False),
                 "user-config": job.graph.job_parameters,
             },
         }
@@ -127,11 +121,27 @@ def _readable(read: Any, settings: Mapping[str, str], otherwise: Any) -> Any:
 
 
 def _restart_strategy(settings: Mapping[str, str]) -> str:
-    strategy = RESTART_STRATEGY_TYPE.read(settings)
+    strategy = options.RESTART_STRATEGY_TYPE.read(settings)
     if strategy == "fixed-delay":
-        attempts = RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS.read(settings)
-        delay = RESTART_STRATEGY_FIXED_DELAY_DELAY.read(settings)
+        attempts = options.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS.read(settings)
+        delay = options.RESTART_STRATEGY_FIXED_DELAY_DELAY.read(settings)
         return f"Restart with fixed delay ({delay} ms). #{attempts} restart attempts."
+    if strategy == "failure-rate":
+        return (
+            "Failure rate restart with maximum of"
+            f" {options.RESTART_STRATEGY_FAILURE_RATE_MAX_FAILURES_PER_INTERVAL.read(settings)} failures within"
+            f" interval {options.RESTART_STRATEGY_FAILURE_RATE_FAILURE_RATE_INTERVAL.read(settings)} ms and fixed delay"
+            f" {options.RESTART_STRATEGY_FAILURE_RATE_DELAY.read(settings)} ms."
+        )
+    if strategy == "exponential-delay":
+        return (
+            "Restart with exponential delay: starting at"
+            f" {options.RESTART_STRATEGY_EXPONENTIAL_DELAY_INITIAL_BACKOFF.read(settings)} ms, increasing by"
+            f" {options.RESTART_STRATEGY_EXPONENTIAL_DELAY_BACKOFF_MULTIPLIER.read(settings):f}, with maximum"
+            f" {options.RESTART_STRATEGY_EXPONENTIAL_DELAY_MAX_BACKOFF.read(settings)} ms. Delay resets after"
+            f" {options.RESTART_STRATEGY_EXPONENTIAL_DELAY_RESET_BACKOFF_THRESHOLD.read(settings)} ms with jitter"
+            f" {options.RESTART_STRATEGY_EXPONENTIAL_DELAY_JITTER_FACTOR.read(settings):f}"
+        )
     return "Restart deactivated." if strategy == "none" else "Cluster level default restart strategy"
 
 

@@ -27,6 +27,8 @@ class Invariants:
         self._stored_epoch = 0
         self._acknowledged: set[str] = set()
         self._terminal: dict[tuple[int, str], JobStatus] = {}
+        # Regions that restart because the whole job does, by leader and job.
+        self._with_the_job: dict[tuple[int, str], set[int]] = {}
 
     # ---- at every moment ----
 
@@ -46,6 +48,27 @@ class Invariants:
                     raise InvariantViolated(
                         "durable before announced", f"{job.job_id[-4:]} is {status}, but not in the store"
                     )
+
+            if status is JobStatus.RESTARTING:
+                self._restarting(job_manager, job.job_id)
+
+    def _restarting(self, job_manager: SimulatedJobManager, job_id: str) -> None:
+        """A region restarts because one of its attempts failed, or together with the job's coordinator."""
+        job_master = job_manager.machine._jobs[job_id]
+        if job_master.full_failover:
+            return
+        restarting = {region.index for region in job_master.regions if region.restarting}
+        key = (job_manager.epoch, job_id)
+        together = self._with_the_job.setdefault(key, set())
+        together &= restarting
+        if job_master.graph.coordinated and not job_master.coordinator.alive:
+            together |= restarting
+        for index in restarting - together:
+            subtasks = job_master.regions[index].subtasks
+            if not any(subtask.current.state is ExecutionState.FAILED for subtask in subtasks):
+                raise InvariantViolated(
+                    "only what failed restarts", f"region {index} of {job_id[-4:]} restarts, and nothing of it failed"
+                )
 
     def sent(self, job_manager: SimulatedJobManager, message: ToTaskManagerMessage) -> None:
         """A JobManager sends something to a TaskManager."""

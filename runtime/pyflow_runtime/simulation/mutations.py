@@ -5,7 +5,7 @@ Production code knows nothing of this: a mutation replaces methods while it is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from pyflow_runtime.jobmaster.coordinator import Coordinator
 from pyflow_runtime.jobmaster.job_master import JobMaster
 from pyflow_runtime.jobmaster.states.committing import Committing
 from pyflow_runtime.jobmaster.states.ending import Ending
+from pyflow_runtime.jobmaster.states.executing import Executing
 from pyflow_runtime.resourcemanager.resource_manager import ResourceManager
 from pyflow_runtime.scheduler.pipelined_region import PipelinedRegion
 from pyflow_runtime.simulation.job_store import SimulatedJobStore
@@ -26,6 +27,7 @@ from pyflow_runtime.taskexecutor.machine import TaskExecutor
 from pyflow_runtime.taskexecutor.messages import ExecutionReport, RegistrationAccepted
 from pyflow_runtime.taskexecutor.task_attempt import TaskAttempt
 from pyflow_runtime.taskexecutor.task_slot import TaskSlot
+from pyflow_yarn.errors import FailureInfo
 
 Patch = tuple[type[Any], str, Any]
 
@@ -118,6 +120,13 @@ def _write_unfenced(store: SimulatedJobStore, record: Any) -> None:
         store.epoch = epoch
 
 
+def _restart_every_region(executing: Executing, executions: Sequence[Execution], failure: FailureInfo) -> None:
+    fresh = [region for region in executing.job.regions if not region.restarting]
+    if fresh:
+        executing._restart(fresh, failure)
+    executing._continue_restarts(executing.job.regions)
+
+
 MUTATIONS: dict[str, Mutation] = {
     mutation.name: mutation
     for mutation in (
@@ -196,6 +205,11 @@ MUTATIONS: dict[str, Mutation] = {
             "restart-beside-the-old",
             "a region restarts when all of its former attempts have ended",
             (PipelinedRegion, "all_terminal", property(_always(True))),
+        ),
+        Mutation(
+            "restart-every-region",
+            "a failure restarts its region, and leaves the others alone",
+            (Executing, "attempts_failed", _restart_every_region),
         ),
         Mutation(
             "unfenced-store",

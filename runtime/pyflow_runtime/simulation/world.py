@@ -31,6 +31,24 @@ PATIENCE_FOR_JOBS = 240_000
 PATIENCE_FOR_LEFTOVERS = 40_000
 MOST_EVENTS = 400_000
 REMEMBERED_EVENTS = 60
+# Jobs must come to their end whatever goes wrong.
+_PATIENT_STRATEGIES = (
+    {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": "1000000"},
+    {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": "1000000"},
+    {"restart-strategy.type": "failure-rate", "restart-strategy.failure-rate.max-failures-per-interval": "1000000"},
+    {"restart-strategy.type": "exponential-delay"},
+)
+# Jobs may fail.
+_STRICT_STRATEGIES = (
+    {"restart-strategy.type": "none"},
+    {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": "3"},
+    {"restart-strategy.type": "failure-rate", "restart-strategy.failure-rate.max-failures-per-interval": "3"},
+    {
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": "3",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "10 s",
+    },
+)
 
 
 class World:
@@ -77,17 +95,14 @@ class World:
     def _configuration(self) -> dict[str, str]:
         random = self.random
         interval = random.choice((1_000, 2_000))
-        strategy = {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": "1000000"}
-        if not self.must_finish:
-            strategy = random.choice(
-                (
-                    {"restart-strategy.type": "none"},
-                    {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": "3"},
-                )
-            )
+        strategy = random.choice(_PATIENT_STRATEGIES if self.must_finish else _STRICT_STRATEGIES)
+        delay = random.choice(("10 ms", "300 ms", "1 s"))
         return {
             **strategy,
-            "restart-strategy.fixed-delay.delay": random.choice(("10 ms", "300 ms", "1 s")),
+            "restart-strategy.fixed-delay.delay": delay,
+            "restart-strategy.failure-rate.delay": delay,
+            "restart-strategy.exponential-delay.initial-backoff": delay,
+            "restart-strategy.exponential-delay.max-backoff": "5 s",
             "heartbeat.interval": f"{interval} ms",
             "heartbeat.timeout": f"{interval * 3} ms",
             "slot.request.timeout": "30 s",

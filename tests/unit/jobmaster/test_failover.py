@@ -66,7 +66,49 @@ def test_only_the_failed_region_restarts() -> None:
     leader.report("t1", attempt(0, 0), ExecutionState.CANCELED)
     answer = leader.fire(RESTART, 1_000)
     assert set(deployed(answer)) == {attempt(0, 0, 1), attempt(1, 0, 1)}
-    assert leader.attempts()["v0/1"] == "RUNNING#0"
+    assert leader.attempts()["v0/1"] == leader.attempts()["v1/1"] == "RUNNING#0"
+    cancelled = [each for order in messages(leader.said, CancelTasks) for each in order.attempt_ids]
+    assert cancelled == [attempt(0, 0)]
+
+
+def test_regions_that_fail_within_one_backoff_are_one_attempt_and_come_back_together() -> None:
+    leader = Leader(
+        {
+            "restart-strategy.type": "exponential-delay",
+            "restart-strategy.exponential-delay.attempts-before-reset-backoff": "1",
+            "restart-strategy.exponential-delay.jitter-factor": "0",
+        }
+    )
+    leader.running(job_graph(3, partitioning=Partitioning.FORWARD))
+    leader.report("t1", attempt(0, 0), ExecutionState.FAILED, BOOM)
+    due = leader.now + 1_000
+    leader.now += 400
+    answer = leader.report("t1", attempt(0, 2), ExecutionState.FAILED, DIED)
+    assert [(timer.key, timer.at) for timer in find(answer, effects.SetTimer)] == [(f"job/{JOB}/restart/2", due)]
+    job = leader.machine.job(JOB)
+    assert job.restarts == 1
+    assert [(entry.failure, entry.concurrent) for entry in job.exceptions] == [(BOOM, [DIED])]
+    leader.fire(RESTART, due - leader.now)
+    assert leader.status is JobStatus.RESTARTING
+    leader.fire(f"job/{JOB}/restart/2")
+    assert leader.status is JobStatus.RUNNING
+    assert leader.attempts() == {"v0/0": "DEPLOYING#1", "v0/1": "RUNNING#0", "v0/2": "DEPLOYING#1"}
+    leader.report("t1", attempt(0, 1), ExecutionState.FAILED, BOOM)
+    assert leader.status is not JobStatus.RESTARTING
+    assert "attemptsBeforeResetBackoff=1" in leader.machine.job(JOB).exceptions[0].failure.notes[0]
+
+
+def test_too_many_failures_within_the_interval_are_the_jobs() -> None:
+    leader = Leader({"restart-strategy.type": "failure-rate", "restart-strategy.failure-rate.delay": "10 ms"})
+    leader.running(job_graph(1))
+    for number, health in enumerate((60_001, 60_001, 5_000)):
+        leader.report("t1", attempt(0, 0, number), ExecutionState.FAILED, BOOM)
+        assert leader.status is JobStatus.RESTARTING
+        leader.fire(RESTART, 10)
+        leader.now += health
+    leader.report("t1", attempt(0, 0, 3), ExecutionState.FAILED, BOOM)
+    assert leader.status is JobStatus.FAILED
+    assert leader.machine.job(JOB).restarts == 3
 
 
 def test_full_failover_restarts_everything() -> None:

@@ -15,6 +15,7 @@ from pyflow_runtime.taskexecutor.messages import (
 )
 from pyflow_yarn.errors import (
     ClusterError,
+    ConfigurationError,
     ExternalError,
     FailureInfo,
     JobNotFoundError,
@@ -144,8 +145,8 @@ def test_a_graph_that_cannot_be_stored_is_refused_after_some_tries() -> None:
 
 def test_what_cannot_run_is_refused_with_a_sentence() -> None:
     leader = Leader()
-    exponential = job_graph(1, configuration={"restart-strategy.type": "exponential-delay"})
-    assert isinstance(only_reply(leader.submit(exponential)).error, NotYetSupportedError)
+    backwards = {"restart-strategy.type": "exponential-delay", "restart-strategy.exponential-delay.max-backoff": "1 ms"}
+    assert isinstance(only_reply(leader.submit(job_graph(1, configuration=backwards))).error, ConfigurationError)
     assert isinstance(only_reply(leader.submit(job_graph(1, 1, blocking=True))).error, NotYetSupportedError)
     assert isinstance(only_reply(leader.submit(job_graph())).error, UserError)
     with pytest.raises(JobNotFoundError):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pyflow_runtime.executiongraph.states import ExecutionState, JobStatus
 from pyflow_runtime.rest.documentation import reference
 from pyflow_runtime.rest.routes import ENDPOINTS
-from tests.unit.rest.cluster import FAILURE, JOB, OTHER_JOB, SINK, SOURCE, TASK_MANAGER, Client, FakeGateway, job
+from tests.unit.rest.cluster import FAILURE, JOB, OTHER_JOB, SINK, SOURCE, TASK_MANAGER, Client, FakeGateway, graph, job
 
 
 @pytest.fixture
@@ -284,3 +285,25 @@ def test_every_endpoint_is_in_the_reference() -> None:
     assert text == reference()
     assert all(endpoint.handler.__doc__ for endpoint in ENDPOINTS)
     assert len({(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}) == len(ENDPOINTS)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "sentence"),
+    [
+        ({}, "Cluster level default restart strategy"),
+        ({"restart-strategy": "off"}, "Restart deactivated."),
+        (
+            {"restart-strategy.type": "failure-rate", "restart-strategy.failure-rate.max-failures-per-interval": "5"},
+            "Failure rate restart with maximum of 5 failures within interval 60000 ms and fixed delay 1000 ms.",
+        ),
+        (
+            {"restart-strategy.type": "exponential-delay"},
+            "Restart with exponential delay: starting at 1000 ms, increasing by 1.500000, with maximum 60000 ms."
+            " Delay resets after 3600000 ms with jitter 0.100000",
+        ),
+    ],
+)
+def test_a_restart_strategy_is_described(configuration: dict[str, str], sentence: str) -> None:
+    described = msgspec.structs.replace(job(), graph=graph(configuration=configuration))
+    answer = Client(FakeGateway(described)).get(f"/jobs/{JOB}/config")
+    assert answer["execution-config"]["restart-strategy"] == sentence

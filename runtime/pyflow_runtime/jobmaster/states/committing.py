@@ -95,12 +95,12 @@ class Committing(JobState):
             self._begin_again()
             return
         # A crash is not the user's committer saying no; but who wants no restarts gets no endless ones either.
-        delay = self.job.restart_strategy.restart_delay()
-        if delay is None:
+        restart = self.job.restart_strategy.failed(self.job.outbox.now)
+        if restart is None:
             self.job.fail(failure, suppressed=True)
         else:
             self.job.history.record(failure)
-            self.job.set_timer(COORDINATOR_TIMER, self.job.outbox.now + delay)
+            self.job.set_timer(COORDINATOR_TIMER, self.job.outbox.now + restart.delay)
 
     def _begin_again(self) -> None:
         self.job.coordinator.start()

@@ -135,16 +135,19 @@ class Executing(JobState):
 
     def _restart(self, regions: Iterable[PipelinedRegion], failure: FailureInfo) -> None:
         job = self.job
-        delay = job.restart_strategy.restart_delay()
-        if delay is None:
+        restart = job.restart_strategy.failed(job.outbox.now)
+        if restart is None:
             job.fail(failure, suppressed=True)
             return
-        job.history.record(failure)
-        job.restarts += 1
+        if restart.new_attempt:
+            job.history.record(failure)
+            job.restarts += 1
+        else:
+            job.history.record_concurrent(failure)
         if job.status is not JobStatus.RESTARTING:
             job.move(JobStatus.RESTARTING)
         for region in regions:
-            region.restart_at = max(region.restart_at, job.outbox.now + delay)
+            region.restart_at = max(region.restart_at, job.outbox.now + restart.delay)
             region.phase = RegionPhase.CANCELLING
             self._lacking.pop(region.index, None)
         job.cancel_executions(subtask.current for region in regions for subtask in region.subtasks)
