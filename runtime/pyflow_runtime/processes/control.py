@@ -183,6 +183,22 @@ def signal_process(pid: int, number: int) -> None:
             continue
 
 
+def end_children(seconds: float) -> bool:
+    """Kill and reap all children of this process, and theirs, which it adopts when they end; True if none is left.
+
+    What a user's function started and left behind is among them, also in a session of its own.
+    """
+    own = os.getpid()
+    deadline = time.monotonic() + seconds
+    while not reap_everything(min(deadline, time.monotonic() + 0.05)):
+        if time.monotonic() >= deadline:
+            return False
+        for task in os.listdir("/proc/self/task"):
+            for pid in Path(f"/proc/{own}/task/{task}/children").read_text().split():
+                signal_process(int(pid), signal.SIGKILL)
+    return True
+
+
 def reap_everything(deadline: float, died: Callable[[int], None] = lambda pid: None) -> bool:
     """Wait for all children, also adopted ones, until ``deadline`` (monotonic seconds); True if none is left."""
     while True:

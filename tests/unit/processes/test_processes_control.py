@@ -51,6 +51,21 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert not alive(pid)
 
 
+def test_a_launched_program_dies_with_its_parent(tmp_path: Path) -> None:
+    program = """
+import os, signal, subprocess, sys
+command = [sys.executable, "-c", "from pyflow_runtime.processes.launch import main; main()", str(os.getpid())]
+child = subprocess.Popen([*command, "/bin/sh", "-c", "echo $$; exec sleep 600"], stdout=subprocess.PIPE, text=True)
+print(child.stdout.readline(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    pid = int(run_program(program, tmp_path).stdout)
+    end = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.005)
+    assert not alive(pid)
+
+
 def test_exit_codes_of_forked_children(tmp_path: Path) -> None:
     program = """
 import os, sys

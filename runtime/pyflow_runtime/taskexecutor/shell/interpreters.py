@@ -131,8 +131,10 @@ async def _build(python: str, place: Path, prepared: PreparedEnvironment, log: P
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
 
     async def step(what: str, *arguments: str) -> None:
+        # It takes long, and must not go on when this process is killed.
+        command = module_command(sys.executable, "pyflow_runtime.processes.launch", str(os.getpid()), *arguments)
         with open(log, "ab") as output:
-            status = await run(arguments, environment=environment, output=output)
+            status = await run(command, environment=environment, output=output)
         if status != 0:
             shutil.rmtree(place, ignore_errors=True)
             raise UserError(f"{what} failed: {_last_line(log)}")
