@@ -1,21 +1,27 @@
 """Runs a command and accounts for its whole process tree.
 
-CPU seconds come from ``wait4``: every process of ours reaps its children, so that the client's usage
-includes all of them. Memory is the proportional set size summed over the tree, sampled while it runs.
+CPU seconds come from ``wait4``: a process that reaps its children includes their usage in its own, as all of ours do;
+what outlives the command instead (the JVM behind a PyFlink client) comes to a subreaper, which waits for it as well.
+Memory is the proportional set size summed over the tree, sampled while it runs.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 TAG = "PYFLOW_BENCHMARK_RUN"
+PR_SET_CHILD_SUBREAPER = 36
+ORPHANS_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,31 @@ def _tagged_memory(tag: bytes) -> int:
     return total
 
 
-def run(command: list[str], *, sample_memory: bool = False) -> Run:
-    """Run a command to its end; ``SystemExit`` with its output if it fails."""
+def become_subreaper() -> None:
+    """From now on orphans among the processes that ``run`` starts are children of this one."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
+def _orphans_cpu(deadline: float) -> float:
+    """CPU seconds of the children left behind, once they have ended; what is too slow to end is killed."""
+    cpu = 0.0
+    while True:
+        try:
+            pid, _, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return cpu
+        if pid:
+            cpu += usage.ru_utime + usage.ru_stime
+        elif time.monotonic() < deadline:
+            time.sleep(0.01)
+        else:
+            for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+
+
+def run(command: list[str], *, sample_memory: bool = False, timeout: float | None = None) -> Run:
+    """Run a command to its end; ``SystemExit`` with its output if it fails or takes longer than ``timeout`` seconds."""
     value = f"{os.getpid()}-{time.monotonic_ns()}"
     # SPT_NOENV: a process that sets its title would overwrite the memory that its tag is read from.
     environment = {**os.environ, TAG: value, "SPT_NOENV": "1"}
@@ -77,21 +106,27 @@ def run(command: list[str], *, sample_memory: bool = False) -> Run:
             peak = max(peak, _tagged_memory(f"{TAG}={value}".encode()))
 
     sampler = threading.Thread(target=sample)
-    started = time.monotonic()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with tempfile.TemporaryFile() as printed:
+        started = time.monotonic()
+        process = subprocess.Popen(command, env=environment, stdout=printed, stderr=subprocess.STDOUT)
+        guard = threading.Timer(timeout or 0, process.kill)
+        if timeout is not None:
+            guard.start()
         if sample_memory:
             sampler.start()
-        assert process.stdout is not None
-        output = process.stdout.read().decode()
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - started
+        guard.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = usage.ru_utime + usage.ru_stime + _orphans_cpu(time.monotonic() + ORPHANS_SECONDS)
+        printed.seek(0)
+        output = printed.read().decode(errors="replace")
     stop.set()
     if sample_memory:
         sampler.join()
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}:\n{output}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, peak, output)
+    return Run(wall, cpu, peak, output)
 
 
 def read_checksum(directory: str | Path) -> tuple[int, int]:
