@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import csv
+import json
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from tests.conftest import Completed, Flink, WordFile
 
@@ -116,6 +120,45 @@ def test_data_generator(flink: Flink, parallelism: int) -> None:
         totals[number * 7 % 5] += number * number % 100
     lines = succeeded(flink("run", "-p", str(parallelism), EXAMPLES / "data_generator.py", "--count", "5000"))
     assert sorted(lines) == [f"customer {customer}: {total}" for customer, total in enumerate(totals)]
+
+
+ORDERS = EXAMPLES / "data" / "orders.csv"
+
+
+def totals_of_orders() -> dict[str, tuple[int, Decimal]]:
+    """Orders and revenue by country of the shipped file, without the two records that are damaged on purpose."""
+    totals: dict[str, tuple[int, Decimal]] = {}
+    with ORDERS.open(encoding="utf-8", newline="") as file:
+        for order in csv.DictReader(file):
+            if order["quantity"].isdigit() and order["price"] is not None:
+                count, revenue = totals.get(order["country"], (0, Decimal(0)))
+                totals[order["country"]] = count + 1, revenue + int(order["quantity"]) * Decimal(order["price"])
+    return totals
+
+
+def test_orders(flink: Flink) -> None:
+    *lines, title, skipped = succeeded(flink("run", EXAMPLES / "orders.py"))
+    assert (title, skipped) == ("Accumulator Results: ", "- numRecordsInErrors (int): 2")
+    assert sorted(lines) == sorted(
+        f"+I[{country}, {count}, {revenue}]" for country, (count, revenue) in totals_of_orders().items()
+    )
+
+
+def test_orders_to_files_of_every_format(flink: Flink, tmp_path: Path) -> None:
+    expected = totals_of_orders()
+    for name in ("json", "csv", "parquet"):
+        output = tmp_path / name
+        succeeded(flink("run", "-p", "2", EXAMPLES / "orders.py", "--output", output, "--format", name))
+        if name == "parquet":
+            records = [record for file in output.iterdir() for record in parquet.read_table(file).to_pylist()]
+        elif name == "csv":
+            texts = [file.read_text(encoding="utf-8").splitlines() for file in output.iterdir()]
+            records = [record for lines in texts for record in csv.DictReader(lines)]
+        else:
+            records = [json.loads(line, parse_float=Decimal) for line in output_lines(output)]
+        found = {each["country"]: (int(each["orders"]), Decimal(each["revenue"])) for each in records}
+        assert found == expected
+        assert len(records) == len(expected)
 
 
 def test_every_example_is_tested_and_says_how_to_run_it() -> None:
