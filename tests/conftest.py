@@ -21,6 +21,7 @@ from tests.privileges import let_permissions_hold, permissions_hold
 CHECKOUT = Path(__file__).resolve().parent.parent
 CLUSTERS = ("e2e", "integration")
 BUILD_SECONDS = 300
+OTHER_INSTALLATIONS = ("VIRTUAL_ENV", "PYTHONPATH", "XDG_STATE_HOME", "COLUMNS", "LINES")
 WORDS = ("stream", "window", "Key", "state", "timer", "naïve", "Zürich", "the", "of", "and", "slot", "über")
 
 # How fast an example is depends on what else the machine does; what takes too long is ended by the timeout of its test.
@@ -114,7 +115,7 @@ class Flink:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("FLINK_") and name not in ("VIRTUAL_ENV", "PYTHONPATH", "XDG_STATE_HOME", "COLUMNS", "LINES")
+            if not name.startswith("FLINK_") and name not in OTHER_INSTALLATIONS
         }
         private = {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / "c"), "TMPDIR": str(self.temporary)}
         return {**kept, **private, **(extra or {})}

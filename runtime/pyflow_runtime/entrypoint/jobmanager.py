@@ -19,6 +19,7 @@ from pyflow_runtime.entrypoint.sockets import address_of, listen_rest, listen_tc
 from pyflow_runtime.highavailability.directory_store import DirectoryJobStore
 from pyflow_runtime.processes.control import (
     adopt_orphans,
+    end_children,
     raise_descriptor_limit,
     run_and_exit,
     set_title,
@@ -30,6 +31,8 @@ from pyflow_runtime.resourcemanager.embedded_driver import EmbeddedDriver
 from pyflow_runtime.rpc.session import tls_context
 from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import PyflowError
+
+CHILDREN_END_SECONDS = 5.0
 
 
 def run_embedded(
@@ -144,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     finally:
+        end_children(CHILDREN_END_SECONDS)
         for name in (layout.rpc_socket, layout.endpoint):
             name.unlink(missing_ok=True)
 

@@ -22,6 +22,7 @@ from pyflow_runtime.entrypoint.memory import embedded_memory, memory_is_given
 from pyflow_runtime.entrypoint.sockets import report_ready
 from pyflow_runtime.processes.control import (
     adopt_orphans,
+    end_children,
     fork,
     raise_descriptor_limit,
     run_and_exit,
@@ -37,6 +38,8 @@ from pyflow_runtime.taskexecutor.shell.process import TaskManagerProcess, TaskMa
 from pyflow_yarn.configuration import options
 from pyflow_yarn.configuration.memory import TaskManagerMemory, task_manager_memory
 from pyflow_yarn.errors import ConfigurationError, PyflowError
+
+CHILDREN_END_SECONDS = 5.0
 
 
 def run_embedded(layout: Layout, configuration: Mapping[str, str], number: int, slots: int) -> int:
@@ -184,6 +187,8 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             sys.stderr.write(f"{error}\n")
         return 1
+    finally:
+        end_children(CHILDREN_END_SECONDS)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     for name in ("VIRTUAL_ENV", "PYFLINK_CLIENT_EXECUTABLE", "FLINK_REST_CLIENT_HEADERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FLINK_CONF_DIR", str(configuration))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str | Path) -> Ran:
