@@ -168,6 +168,29 @@ def test_a_killed_task_manager_is_replaced_and_takes_its_workers_along(gate: Gat
         finish(job)
 
 
+def test_what_functions_start_ends_with_their_task_manager(gate: Gate) -> None:
+    with embedded_cluster(RESTART) as cluster:
+        environment = cluster.environment()
+        file = os.path.join(gate.folder, "started")
+
+        def start_program(value: int) -> int:
+            if not os.path.exists(file):
+                pid = subprocess.Popen(["sleep", "600"]).pid
+                Path(file).write_text(str(pid))
+            return value
+
+        environment.from_collection([1]).map(start_program).map(gate).print()
+        job = environment.execute_async("starts a program")
+        assert isinstance(job, RestJobClient)
+        first = waiting_worker(gate)
+        wait_until("its program", lambda: os.path.exists(file) and Path(file).read_text())
+        cluster.kill(cluster.one("taskmanager"))
+        wait_until("its end", lambda: not alive(int(Path(file).read_text())))
+        waiting_worker(gate, (first,))
+        gate.let_go()
+        finish(job)
+
+
 def test_a_fixed_cluster_gets_its_slots_back(gate: Gate) -> None:
     with embedded_cluster({**RESTART, "taskmanager.numberOfTaskSlots": "2"}) as cluster:
         job = start_job(cluster, gate, parallelism=2)

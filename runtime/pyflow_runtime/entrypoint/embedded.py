@@ -250,6 +250,17 @@ class Supervisor:
                 self._tell(CoordinatorEnded(file=self._coordinators.pop(pid), status=code))
             else:
                 self._task_manager_ended(pid, code)
+                self._kill_orphans()
+
+    def _kill_orphans(self) -> None:
+        """What the functions of a killed TaskManager's workers started is adopted by this process, and ends here.
+
+        Each that ends may leave others behind, and its own end is a reason to look again.
+        """
+        ours = {self._job_manager, *self._coordinators, *(task_manager.pid for task_manager in self._task_managers)}
+        for pid in _children():
+            if pid not in ours:
+                signal_process(pid, signal.SIGKILL)
 
     def _task_manager_ended(self, pid: int, code: int) -> None:
         for task_manager in self._task_managers:
