@@ -8,7 +8,6 @@ from pyflow_runtime.coordinator.messages import (
     CommitPrepared,
     CoordinatorEvent,
     CoordinatorFailed,
-    CoordinatorOperatorEvent,
     FromCoordinatorMessage,
     JobCommitted,
 )
@@ -22,8 +21,8 @@ from pyflow_runtime.executiongraph.ids import ExecutionAttemptId
 from pyflow_runtime.executiongraph.states import JOB_TRANSITIONS, ExecutionState, JobStatus
 from pyflow_runtime.executiongraph.story import Story
 from pyflow_runtime.highavailability.epochs import first_attempt
-from pyflow_runtime.jobmaster.collect_requests import CollectRequests
 from pyflow_runtime.jobmaster.coordinator import Coordinator
+from pyflow_runtime.jobmaster.operator_traffic import OperatorTraffic
 from pyflow_runtime.jobmaster.states.committing import Committing
 from pyflow_runtime.jobmaster.states.ended import Ended
 from pyflow_runtime.jobmaster.states.ending import Ending
@@ -37,10 +36,8 @@ from pyflow_runtime.scheduler.pipelined_region import PipelinedRegion, pipelined
 from pyflow_runtime.scheduler.restart_strategy import restart_strategy
 from pyflow_runtime.scheduler.slot_sharing import SlotKey, shared_slots
 from pyflow_runtime.taskexecutor.messages import (
-    AcknowledgeOperatorEvents,
     AcknowledgeTerminal,
     CancelTasks,
-    DeliverOperatorEvent,
     DeployTasks,
     ExecutionReport,
     JobEnvironment,
@@ -90,10 +87,7 @@ class JobMaster:
         self.slot_request_timeout = options.SLOT_REQUEST_TIMEOUT.read(settings)
         self.history = ExceptionHistory(options.WEB_EXCEPTION_HISTORY_SIZE.read(settings))
         self.coordinator = Coordinator(graph, self.environment, outbox)
-        self.collects = CollectRequests(outbox)
-        self._vertex_of_operator = {
-            operator.id: (vertex, operator.coordinated) for vertex in graph.vertices for operator in vertex.operators
-        }
+        self.traffic = OperatorTraffic(self.execution_graph, self.coordinator, outbox)
         self.restarts = 0
         self.storage_problem = ""
         self.submitters: list[str] = []
@@ -184,7 +178,7 @@ class JobMaster:
     def ended(self, outcome: JobStatus) -> None:
         """The outcome is durable."""
         self.move(outcome)
-        self.collects.refuse_all(f"job {self.job_id} has ended as {outcome}")
+        self.traffic.close(f"job {self.job_id} has ended as {outcome}")
         self._enter(Ended(self))
 
     def terminated(self) -> None:
@@ -197,7 +191,7 @@ class JobMaster:
         """Leadership is lost: another JobManager may run the job. Nothing is written, sent or cleaned up any more."""
         error = ClusterError("This JobManager is no longer the leader: ask the new one.")
         self.answer_submitters(error)
-        self.collects.refuse_all("this JobManager is no longer the leader")
+        self.traffic.close("this JobManager is no longer the leader")
         if not self.status.globally_terminal:
             self.move(JobStatus.SUSPENDED)
         self.coordinator.drop()
@@ -354,8 +348,7 @@ class JobMaster:
             self._acknowledge(owner, report.attempt_id)
         elif execution.state is not _State.CANCELING and execution.can_move(report.state):
             self._move(execution, report.state)
-            if execution.state is _State.RUNNING:
-                self._deliver_collects(execution)
+            self.traffic.runs(execution)
 
     def _execution_at(self, owner: SlotOwner, attempt_id: ExecutionAttemptId) -> Execution | None:
         execution = self.execution_graph.current(attempt_id)
@@ -385,7 +378,7 @@ class JobMaster:
             self.fail_executions([execution], self._unexplained(execution, "was cancelled"))
         else:
             self._move(execution, report.state)
-            self._refuse_collects(execution)
+            self.traffic.ended(execution)
             self.state.attempt_ended(execution)
 
     def _unexplained(self, execution: Execution, what: str) -> FailureInfo:
@@ -416,7 +409,7 @@ class JobMaster:
             if execution.state is _State.CANCELING:
                 to_cancel.append(execution)
             elif attempt_id in reported:
-                self._repeat_events(execution)
+                self.traffic.repeat(execution)
             elif execution.seen < 0:
                 to_deploy.append(self.execution_graph.subtasks[(attempt_id.vertex_id, attempt_id.subtask)])
             elif sequence > execution.seen:
@@ -433,28 +426,9 @@ class JobMaster:
         execution = self._execution_at(owner, event.attempt_id)
         if execution is None or not execution.live:
             return
-        if execution.events.take(event.sequence) and execution.state is not _State.CANCELING:
-            self._route(owner, event)
-        message = AcknowledgeOperatorEvents(
-            epoch=self.outbox.epoch, attempt_id=event.attempt_id, received=execution.events.received
-        )
-        self.outbox.send(owner.task_manager_id, owner.incarnation, message)
+        self.traffic.heard(owner, execution, event)
         if execution.held_report is not None:
             self.task_state(owner, execution.held_report)
-
-    def _route(self, owner: SlotOwner, event: OperatorEvent) -> None:
-        _, coordinated = self._vertex_of_operator.get(event.operator_id, (None, False))
-        if not coordinated:
-            self.collects.answer(event.operator_id, event.payload)
-            return
-        self.coordinator.send(
-            CoordinatorOperatorEvent(
-                attempt_id=event.attempt_id,
-                operator_id=event.operator_id,
-                host=owner.registration.host,
-                payload=event.payload,
-            )
-        )
 
     def operator_events_received(self, owner: SlotOwner, attempt_id: ExecutionAttemptId, received: int) -> None:
         """The TaskManager took events for that attempt."""
@@ -462,52 +436,16 @@ class JobMaster:
         if execution is not None:
             execution.events.acknowledged(received)
 
-    def _deliver(self, execution: Execution, operator_id: str, payload: bytes) -> None:
-        sequence = execution.events.send(operator_id, payload)
-        self._send_event(execution, sequence, operator_id, payload)
-
-    def _send_event(self, execution: Execution, sequence: int, operator_id: str, payload: bytes) -> None:
-        self.outbox.send(
-            execution.task_manager_id,
-            execution.incarnation,
-            DeliverOperatorEvent(
-                epoch=self.outbox.epoch,
-                attempt_id=execution.attempt_id,
-                operator_id=operator_id,
-                payload=payload,
-                sequence=sequence,
-            ),
-        )
-
-    def _repeat_events(self, execution: Execution) -> None:
-        for sequence, operator_id, payload in execution.events.unacknowledged:
-            self._send_event(execution, sequence, operator_id, payload)
-
     def collect(self, request_id: str, operator_id: str, payload: bytes) -> None:
         """A client wants results of a collect operator."""
-        vertex, _ = self._vertex_of_operator.get(operator_id, (None, False))
-        if vertex is None or self.status.globally_terminal:
-            reason = f"has ended as {self.status}" if vertex is not None else f"has no operator {operator_id}"
-            error = ClusterError(f"The results cannot be fetched: job {self.job_id} {reason}.")
-            self.outbox.emit(Reply(request_id=request_id, error=error))
+        if self.status.globally_terminal:
+            reason = f"has ended as {self.status}"
+        elif self.traffic.fetch(request_id, operator_id, payload):
             return
-        self.collects.add(request_id, operator_id, payload)
-        self._deliver_collects(self.execution_graph.subtasks[(vertex.id, 0)].current)
-
-    def _operators_of(self, execution: Execution) -> list[str]:
-        vertex = self.execution_graph.vertices[execution.attempt_id.vertex_id]
-        return [operator.id for operator in vertex.operators]
-
-    def _deliver_collects(self, execution: Execution) -> None:
-        if execution.attempt_id.subtask == 0 and execution.state is _State.RUNNING:
-            delivered = self.collects.to_deliver(self._operators_of(execution), execution.attempt_id)
-            for operator_id, payload in delivered:
-                self._deliver(execution, operator_id, payload)
-
-    def _refuse_collects(self, execution: Execution) -> None:
-        if execution.attempt_id.subtask == 0 and execution.state is _State.FINISHED:
-            for operator_id in self._operators_of(execution):
-                self.collects.refuse(operator_id, "the operator has finished")
+        else:
+            reason = f"has no operator {operator_id}"
+        error = ClusterError(f"The results cannot be fetched: job {self.job_id} {reason}.")
+        self.outbox.emit(Reply(request_id=request_id, error=error))
 
     # ---- coordinator ----
 
@@ -517,8 +455,8 @@ class JobMaster:
             return
         if isinstance(message, CoordinatorEvent):
             execution = self.execution_graph.current(message.attempt_id)
-            if execution is not None and execution.deployed and execution.state is not _State.CANCELING:
-                self._deliver(execution, message.operator_id, message.payload)
+            if execution is not None:
+                self.traffic.tell(execution, message.operator_id, message.payload)
         elif isinstance(message, CommitPrepared):
             self.state.commit_prepared(message.payload)
         elif isinstance(message, JobCommitted):
