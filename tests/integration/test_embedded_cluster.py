@@ -403,3 +403,13 @@ def test_a_job_manager_that_cannot_start_ends_the_cluster_with_a_sentence(capfd:
     assert "The JobManager died 5 times within 60 s" in text
     assert "epoch is damaged" in text
     assert "Traceback" not in text
+
+
+def test_a_cluster_is_ended_over_rest() -> None:
+    with embedded_cluster() as cluster:
+        everything = cluster.processes()
+        cluster.executor.rest().send("DELETE", "/cluster")
+        assert cluster.local._process is not None
+        assert cluster.local._process.wait(10) == 0
+        assert not any(alive(pid) for pid in everything)
+        assert not cluster.directory.exists()

@@ -304,7 +304,8 @@ class Supervisor:
             self._driver = None
 
     def _on_driver(self) -> None:
-        assert self._driver is not None
+        if self._driver is None:
+            return  # its process was reaped in the same turn
         try:
             messages = self._driver.receive()
         except RpcError:
