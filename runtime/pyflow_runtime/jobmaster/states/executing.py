@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SLOTS_TIMER = "slots"
 MAX_SLOT_RETRIES = 3
+_AT_WORK = (RegionPhase.DEPLOYED, RegionPhase.CANCELLING)
 
 
 class Executing(JobState):
@@ -216,6 +217,7 @@ class Executing(JobState):
         waiting_for = self.job.resources.waiting_for(self.job.job_id) or "workers did not start"
         self.job.give_up_pending_slots(self.pending)
         self.pending.clear()
+        self._free_idle_slots()
         regions = [region for region in self.job.regions if region.index in self._lacking]
         self._fail_waiting(
             regions,
@@ -224,6 +226,16 @@ class Executing(JobState):
                 f" (slot.request.timeout): {waiting_for}."
             ),
         )
+
+    def _free_idle_slots(self) -> None:
+        """Give back slots whose tasks have ended or wait for other slots."""
+        # Jobs that hold some slots and want more would else wait for each other for ever.
+        job = self.job
+        for key, allocation in list(job.slots.items()):
+            regions = job.regions_of_slot[key]
+            if not any(region.phase in _AT_WORK and not region.all_terminal for region in regions):
+                del job.slots[key]
+                job.resources.free_slot(allocation.allocation_id)
 
     def cancel(self) -> str | None:
         """Stop everything."""
