@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
@@ -179,6 +179,34 @@ def rows_of(fields: list[str] | None, records: Iterable[Iterable[Any]]) -> list[
         _set_kind(row, _INSERT)
         rows.append(row)
     return rows
+
+
+class RowBatch:
+    """Rows of the same fields, to be pickled as one, which costs half as much; unpickled they are a list of rows."""
+
+    __slots__ = ("_fields", "_values")
+
+    def __init__(self, fields: list[str] | None, values: list[list[Any]]) -> None:
+        self._fields = fields
+        self._values = values
+
+    @staticmethod
+    def of(records: Sequence[Any]) -> RowBatch | None:
+        """The batch of these records, or None if one is no row, has other fields, or is of another kind than INSERT."""
+        if not len(records) or type(records[0]) is not Row:
+            return None
+        fields = records[0]._fields
+        values = []
+        for row in records:
+            if type(row) is not Row or row._row_kind is not _INSERT:
+                return None
+            if row._fields is not fields and row._fields != fields:
+                return None
+            values.append(row._values)
+        return RowBatch(fields, values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rows_of, (self._fields, self._values)
 
 
 def _as_dict(value: Any) -> Any:

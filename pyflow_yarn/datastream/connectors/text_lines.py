@@ -17,7 +17,7 @@ from pyflow_yarn.datastream.connectors.file_formats import SkippedRecords, Split
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit
 from pyflow_yarn.errors import ConfigurationError, ExternalError, NotYetSupportedError, UserError
 
-CHUNK_SIZE = 1 << 20
+CHUNK_SIZE = 1 << 18
 TAIL_SIZE = 1 << 16
 SHOWN_BYTES = 60
 _NOT_BY_BYTES = ("utf-16", "utf-32", "utf-7", "iso2022", "hz", "punycode", "idna")

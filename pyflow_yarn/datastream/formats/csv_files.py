@@ -25,7 +25,7 @@ FIELD_LIMIT = 16 << 20
 BATCH_ROWS = 4096
 BYTE_ORDER_MARK = "\ufeff"
 COMMENT = "#"
-_MISTAKEN = frozenset({COMMENT, BYTE_ORDER_MARK})
+_BOTH_ENDS = "\r\n"
 _REASONS = {
     "unexpected end of data": "a quoted field does not end",
     "new-line character seen in unquoted field": "a carriage return stands in a field without quotes",
@@ -59,18 +59,15 @@ class CsvDialect(NamedTuple):
             strict=True,
         )
 
-    def writer(self, lines: list[str], always_quote: bool = False) -> Any:
-        """A csv writer that appends each record to ``lines``, with ``\\r\\n`` behind it.
-
-        With this end the csv module quotes fields that contain either of its characters.
-        """
+    def writer(self, file: Any, line_end: str, always_quote: bool = False) -> Any:
+        """A csv writer of records that end with ``line_end``; it calls ``file.write`` once for each."""
         return csv.writer(
-            SimpleNamespace(write=lines.append),
+            file,
             delimiter=self.column_separator,
             quotechar=self.quote,
             escapechar=self.escape,
             quoting=(csv.QUOTE_ALL if always_quote else csv.QUOTE_MINIMAL) if self.quote else csv.QUOTE_NONE,
-            lineterminator="\r\n",
+            lineterminator=line_end,
         )
 
 
@@ -360,32 +357,38 @@ class CsvEncoder:
         values = values_of(records, self._names)
         columns = zip(*values, strict=True)
         texts = [write(column) for write, column in zip(self._write_columns, columns, strict=True)]
-        return self._lines(zip(*texts, strict=True))
+        return self._lines(list(zip(*texts, strict=True)))
 
-    def _lines(self, records: Iterable[Sequence[Any]]) -> bytes:
-        lines: list[str] = []
-        writer = self._dialect.writer(lines)
+    def _lines(self, records: Sequence[Sequence[Any]]) -> bytes:
         try:
-            for record in records:
-                writer.writerow(record)
-                if lines[-1][:1] in _MISTAKEN:
-                    self._quote(lines, record)
+            return self._text(records).encode()
         except csv.Error as error:
-            raise UserError(
-                f"A record cannot be written as CSV without a quote or an escape character: {error}:"
-                f" {described(tuple(record))}."
-            ) from None
-        end = self._dialect.line_separator
-        try:
-            return "".join([line[:-2] + end for line in lines]).encode()
+            raise UserError(f"A record cannot be written as CSV in this dialect: {error}.") from None
         except UnicodeEncodeError as error:
             raise UserError(f"A record cannot be written in UTF-8: {described(error.object)}.") from None
 
-    def _quote(self, lines: list[str], record: Sequence[Any]) -> None:
-        """Write the last record again, so that it is taken for neither a comment nor the mark of a file's beginning."""
-        if self._dialect.quote and (self._dialect.comments or lines[-1][0] == BYTE_ORDER_MARK):
-            lines.pop()
-            self._dialect.writer(lines, always_quote=True).writerow(record)
+    def _text(self, records: Sequence[Sequence[Any]]) -> str:
+        dialect = self._dialect
+        if dialect.line_separator == "\n" and not dialect.comments:
+            file = io.StringIO(newline="\n")
+            dialect.writer(file, "\n").writerows(records)
+            text = file.getvalue()
+            if "\r" not in text and BYTE_ORDER_MARK not in text:
+                return text
+        return "".join(map(self._careful_line, records))
+
+    def _careful_line(self, record: Sequence[Any]) -> str:
+        """A record that is taken for one where it is read: fields with either character of a line end are quoted, and
+        so are those that look like a comment, or like the mark of a file's beginning.
+        """
+        dialect = self._dialect
+        lines: list[str] = []
+        file = SimpleNamespace(write=lines.append)
+        dialect.writer(file, _BOTH_ENDS).writerow(record)
+        if dialect.quote and (lines[0][0] == BYTE_ORDER_MARK or (dialect.comments and lines[0][0] == COMMENT)):
+            lines.clear()
+            dialect.writer(file, _BOTH_ENDS, always_quote=True).writerow(record)
+        return lines[0].removesuffix(_BOTH_ENDS) + dialect.line_separator
 
 
 class CsvWriter(BulkWriter):

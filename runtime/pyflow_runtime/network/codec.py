@@ -11,7 +11,7 @@ was declared as float arrives as a float, and what cannot be read as declared fa
 both.
 
 Without a declared type records are pickled (protocol 5), by cloudpickle if their classes live in the user's
-``__main__``. Never ``marshal``: it turns numpy scalars into bytes without a word.
+``__main__``; rows of the same fields go as one value. Never ``marshal``: it turns numpy scalars into bytes without a word.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 
 from pyflow_runtime.network.frames import Codec
+from pyflow_yarn.common.types import RowBatch
 from pyflow_yarn.errors import UserError
 
 _INDEX = re.compile(r"`\$\[(\d+)\]")
@@ -126,7 +127,7 @@ class EdgeCodec:
 
 
 def _pickle(values: Any) -> bytes:
-    return pickle.dumps(values, 5)
+    return pickle.dumps(RowBatch.of(values) or values, 5)
 
 
 def _pickle_by_value(values: Any) -> bytes:

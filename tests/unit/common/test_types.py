@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyflow_yarn.common import Row, RowKind
+from pyflow_yarn.common.types import RowBatch, rows_of
 
 
 def test_by_position() -> None:
@@ -97,3 +98,31 @@ def test_pickles_and_copies_are_equal(row: Row, kind: RowKind) -> None:
     copies: list[Any] = [pickle.loads(pickle.dumps(row, protocol)) for protocol in (2, 5)]
     for each in (*copies, copy.deepcopy(row), copy.copy(row)):
         assert each == row and repr(each) == repr(row) and each.get_row_kind() is kind
+
+
+def test_rows_are_made_and_pickled_as_batches() -> None:
+    rows = rows_of(["a", "b"], [(1, "x"), [2, None]])
+    assert rows == [Row(a=1, b="x"), Row(a=2, b=None)]
+    rows[0]["a"] = 5
+    assert rows[1]["a"] == 2
+    batch = RowBatch.of(rows)
+    assert batch is not None
+    assert pickle.loads(pickle.dumps(batch)) == rows
+    plain = [Row(1), Row(2)]
+    assert pickle.loads(pickle.dumps(RowBatch.of(plain))) == plain
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        range(3),
+        [Row(1), 2],
+        [Row(1), Row(a=1)],
+        [Row(a=1), Row(b=1)],
+        [Row.of_kind(RowKind.DELETE, 1)],
+        [Row(1), Row.of_kind(RowKind.UPDATE_AFTER, 1)],
+    ],
+)
+def test_what_is_no_batch_of_rows(records: Any) -> None:
+    assert RowBatch.of(records) is None

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pyflow_runtime.network.codec import EdgeCodec
 from pyflow_runtime.network.frames import Codec
-from pyflow_yarn.common import Row, Types
+from pyflow_yarn.common import Row, RowKind, Types
 from pyflow_yarn.errors import UserError
 
 Point = collections.namedtuple("Point", "name x")
@@ -113,6 +113,20 @@ def test_misfits_are_pickled(declared: Any, values: list[Any]) -> None:
     tag, decoded = round_trip(codec, values)
     assert same(decoded, values)
     assert tag is Codec.PICKLE
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [Row(name="a", age=1), Row(name="b", age=None)],
+        [Row("a", [Row(1)]), Row("b", {})],
+        [Row(name="a"), Row(age=2), 3],
+        [Row.of_kind(RowKind.DELETE, "a"), Row("a")],
+    ],
+)
+def test_rows_arrive_as_they_were(values: list[Any]) -> None:
+    tag, arrived = round_trip(EdgeCodec(Types.ROW([Types.STRING(), Types.LONG()])), values)
+    assert (tag, arrived) == (Codec.PICKLE, values)
 
 
 def test_one_misfit_does_not_change_the_batches_after_it() -> None:

@@ -363,7 +363,11 @@ def test_nulls(tmp_path: Path) -> None:
         (CsvSchema.builder().add_boolean_column("a"), (1,), "The field 'a' of the type Boolean"),
         (CsvSchema.builder().add_column("a", Types.SQL_DATE()), (1,), "The field 'a' of the type DateTypeInfo"),
         (CsvSchema.builder().add_array_column("a"), (["x;y"],), "elements of the field 'a' cannot be told apart"),
-        (CsvSchema.builder().add_string_column("a").disable_quote_char(), ("x,y",), "without a quote or an escape"),
+        (
+            CsvSchema.builder().add_string_column("a").disable_quote_char(),
+            ("x,y",),
+            "cannot be written as CSV in this dialect: need to escape",
+        ),
         (CsvSchema.builder().add_string_column("a"), ("\ud800",), "cannot be written in UTF-8"),
         (CsvSchema.builder().add_string_column("a"), ("x", "y"), "A record has 2 fields, but 1 are to be written"),
     ],
