@@ -1,4 +1,4 @@
-"""``bin/start-cluster.sh``, ``stop-cluster.sh``, ``jobmanager.sh`` and ``taskmanager.sh``: Flink's usage and texts.
+"""``bin/start-cluster.sh`` and the other scripts for daemons beside it: Flink's usage and texts.
 
 The standard output has one line for each daemon that is started or stopped; what goes wrong is one sentence on standard
 error, with exit code 1.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyflow_yarn.cli.main import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK
-from pyflow_yarn.cli.options import DYNAMIC_PROPERTY, HELP, Option
+from pyflow_yarn.cli.options import ACTIONS, DYNAMIC_PROPERTY, FLAVOURS, GENERAL, HELP, Option
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine, parse
 from pyflow_yarn.client.configuration import configuration_directory, warn_about
 from pyflow_yarn.configuration.distribution import bin_directory
@@ -21,6 +21,7 @@ from pyflow_yarn.deployment import standing, state
 from pyflow_yarn.deployment.daemons import (
     LOCK_SECONDS,
     SESSION,
+    STANDALONE_JOB,
     TASK_EXECUTOR,
     Daemon,
     Places,
@@ -39,6 +40,10 @@ USAGE = {
     "start-cluster": "start-cluster.sh [-Dkey=value ...]",
     "stop-cluster": "stop-cluster.sh",
     "jobmanager": "jobmanager.sh ((start|start-foreground) [host] [webport] [-Dkey=value ...])|stop|stop-all",
+    "standalone-job": (
+        "standalone-job.sh ((start|start-foreground) [-Dkey=value ...] [options of flink run] script.py [arguments])"
+        "|stop|stop-all"
+    ),
     "taskmanager": (
         "taskmanager.sh ((start|start-foreground) [-Dkey=value ...] [--jobmanager host:port --secret-from-input])"
         "|stop|stop-all"
@@ -89,7 +94,11 @@ class _Command:
             return whole[self.name](words)
         if not words or words[0] not in VERBS:
             raise ArgumentError(f"Unexpected argument '{words[0] if words else ''}'!")
-        service = SESSION if self.name == "jobmanager" else TASK_EXECUTOR
+        service, start = {
+            "jobmanager": (SESSION, self._start_job_manager),
+            "standalone-job": (STANDALONE_JOB, self._start_application),
+            "taskmanager": (TASK_EXECUTOR, self._start_task_manager),
+        }[self.name]
         places = self._places()
         verb, *rest = words
         if not verb.startswith("start"):
@@ -99,7 +108,6 @@ class _Command:
             return EXIT_OK
         # The lock ends with this program, also where it becomes the daemon.
         with state.exclusive(places.state, LOCK_SECONDS):
-            start = self._start_job_manager if service is SESSION else self._start_task_manager
             start(places, rest, foreground=verb == "start-foreground")
         return EXIT_OK
 
@@ -161,6 +169,8 @@ class _Command:
             # All of this host: without their JobManager, TaskManagers started by hand are of no use either.
             stop_daemons(places, TASK_EXECUTOR, every=True)
             stop_daemons(places, SESSION, every=False)
+            if places.instances(STANDALONE_JOB):
+                stop_daemons(places, STANDALONE_JOB, every=True)
         if failed:
             raise ClusterError(f"The TaskManagers on {', '.join(failed)} could not be stopped.")
         return EXIT_OK
@@ -177,16 +187,27 @@ class _Command:
             REST_PORT.key: line.value(_WEB_PORT) or port,
         }
         configuration = self._configuration(line, {key: value for key, value in own.items() if value})
-        _say_running(places, SESSION)
-        if standing.instances_of(places, SESSION):
-            raise ClusterError(
-                "The JobManager of this cluster runs already: stop it first (bin/stop-cluster.sh), or start another"
-                " cluster with a state directory (XDG_STATE_HOME) and ports of its own."
-            )
+        _refuse_second(places)
         daemon = standing.job_manager(places)
         try:
             if self._start(daemon, SESSION, places, configuration, [], foreground) is not None:
-                standing.await_leader(daemon)
+                standing.await_leader(daemon.directory, daemon.log_file)
+        finally:
+            daemon.close()
+
+    def _start_application(self, places: Places, words: list[str], foreground: bool = False) -> None:
+        from pyflow_yarn.cli.run import check_files, program_of
+
+        options = (*GENERAL, *ACTIONS["run"].options, *(option for flavour in FLAVOURS.values() for option in flavour))
+        line = parse(options, words, True)
+        configuration = self._configuration(line, {})
+        check_files(program_of(line), configuration)
+        _refuse_second(places)
+        daemon = standing.job_manager(places, STANDALONE_JOB)
+        try:
+            state.write_private(os.path.join(daemon.directory, state.APPLICATION), "\n".join(words))
+            arguments = ["--pid-file", daemon.pid_file]
+            self._start(daemon, STANDALONE_JOB, places, configuration, arguments, foreground, ["--", *words])
         finally:
             daemon.close()
 
@@ -220,16 +241,27 @@ class _Command:
         configuration: Mapping[str, str],
         arguments: list[str],
         foreground: bool,
+        words: Sequence[str] = (),
     ) -> Ready | None:
         if foreground:
             _say(f"Starting {service.name} as a console application on host {places.host}.")
-            daemon.become(configuration, arguments)
+            daemon.become(configuration, arguments, words)
         _say(f"Starting {service.name} daemon on host {places.host}.")
         try:
-            return daemon.spawn(configuration, arguments)
+            return daemon.spawn(configuration, arguments, words)
         except PyflowError:
             _tell(f"Error starting {service.name} daemon.")
             raise
+
+
+def _refuse_second(places: Places) -> None:
+    for service in (SESSION, STANDALONE_JOB):
+        _say_running(places, service)
+        if standing.instances_of(places, service):
+            raise ClusterError(
+                "The JobManager of this cluster runs already: stop it first (bin/stop-cluster.sh), or start another"
+                " cluster with a state directory (XDG_STATE_HOME) and ports of its own."
+            )
 
 
 def _say_running(places: Places, service: Service) -> None:

@@ -164,7 +164,7 @@ def _cluster(line: CommandLine) -> AbstractContextManager[RestClient]:
             'The target "local" has no cluster to connect to: it lives inside the client that runs its program. Name'
             " the address of its REST server with -m host:port."
         )
-    configuration = on_registered_cluster(line, configuration)
+    configuration = on_registered_cluster(line, configuration, for_program=False)
     return closing(RestClient(RemoteCluster(configuration).endpoint(), configuration))
 
 

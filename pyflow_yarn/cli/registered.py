@@ -15,12 +15,15 @@ from pyflow_yarn.deployment.state import registered_cluster
 from pyflow_yarn.deployment.targets import REMOTE
 
 
-def on_registered_cluster(line: CommandLine, configuration: Mapping[str, str]) -> dict[str, str]:
-    """The configuration, with the registered cluster as target where no other one is named; says so on stderr."""
+def on_registered_cluster(line: CommandLine, configuration: Mapping[str, str], *, for_program: bool) -> dict[str, str]:
+    """The configuration, with the registered cluster as target where no other one is named; says so on stderr.
+
+    The cluster of an application takes no further programs.
+    """
     if _names_a_cluster(line, configuration):
         return dict(configuration)
     cluster = registered_cluster(os.environ)
-    if cluster is None:
+    if cluster is None or (for_program and cluster.application):
         return dict(configuration)
     if not cluster.alive:
         warn(

@@ -43,7 +43,7 @@ def run(line: CommandLine) -> int:
     program = program_of(line)
     _check_savepoint_options(line)
     try:
-        configuration = on_registered_cluster(line, effective_configuration(line))
+        configuration = on_registered_cluster(line, effective_configuration(line), for_program=True)
         target = chosen_target(configuration)
         if target == LOCAL and configuration[EXECUTION_ATTACHED.key] == "false":
             raise ArgumentError(

@@ -14,7 +14,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -42,6 +42,7 @@ class Service(NamedTuple):
 
 SESSION = Service("standalonesession", "pyflow_runtime.entrypoint.jobmanager", state.JOB_MANAGER, single=True)
 TASK_EXECUTOR = Service("taskexecutor", "pyflow_runtime.entrypoint.taskmanager", "t", single=False)
+STANDALONE_JOB = Service("standalonejob", "pyflow_yarn.cli.application", state.JOB_MANAGER, single=True)
 
 
 class Instance(NamedTuple):
@@ -183,19 +184,22 @@ class Daemon:
     def _write_pid(self, pid: int) -> None:
         state.write_private(self.pid_file, f"{pid}\n{start_of(pid)}\n")
 
-    def become(self, configuration: Mapping[str, str], arguments: list[str]) -> None:
+    def become(self, configuration: Mapping[str, str], arguments: list[str], words: Sequence[str] = ()) -> None:
         """Go on as the daemon, in the foreground."""
         os.set_inheritable(self._slot.lock, True)
-        command = self._command(configuration, arguments)
+        command = self._command(configuration, [*arguments, *words])
         self._write_pid(os.getpid())
         sys.stdout.flush()
         os.execv(command[0], command)
 
-    def spawn(self, configuration: Mapping[str, str], arguments: list[str]) -> Ready:
-        """Start it in the background and wait until it has begun; ``ClusterError`` with its own words if it cannot."""
+    def spawn(self, configuration: Mapping[str, str], arguments: list[str], words: Sequence[str] = ()) -> Ready:
+        """Start it in the background and wait until it has begun; ``ClusterError`` with its own words if it cannot.
+
+        ``words`` come last on its command line.
+        """
         reading, writing = os.pipe()
         try:
-            command = self._command(configuration, [*arguments, "--ready-fd", str(writing)])
+            command = self._command(configuration, [*arguments, "--ready-fd", str(writing), *words])
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
             for descriptor in (writing, self._slot.lock):
                 os.set_inheritable(descriptor, True)
@@ -232,21 +236,28 @@ class Daemon:
             os.close(reading)
 
     def _await_ready(self, descriptor: int) -> Ready:
-        received = b""
-        deadline = time.monotonic() + START_SECONDS
-        while not received.endswith(b"\n"):
-            readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-            more = os.read(descriptor, 4096) if readable else b""
-            if not more:
-                raise ClusterError(
-                    f"The {self._service.name} daemon did not start: its output is in {self.out_file}, its log in"
-                    f" {self.log_file}."
-                )
-            received += more
-        ready = msgspec.json.decode(received, type=Ready)
+        ready = read_ready(descriptor)
+        if ready is None:
+            raise ClusterError(
+                f"The {self._service.name} daemon did not start: its output is in {self.out_file}, its log in"
+                f" {self.log_file}."
+            )
         if ready.error:
             raise ClusterError(ready.error)
         return ready
+
+
+def read_ready(descriptor: int) -> Ready | None:
+    """The line that a daemon writes when it has begun; None if it ended before, or takes too long."""
+    received = b""
+    deadline = time.monotonic() + START_SECONDS
+    while not received.endswith(b"\n"):
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        more = os.read(descriptor, 4096) if readable else b""
+        if not more:
+            return None
+        received += more
+    return msgspec.json.decode(received, type=Ready)
 
 
 # -- stopping --

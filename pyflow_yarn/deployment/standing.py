@@ -89,22 +89,22 @@ def cluster_secret(places: Places, name: str = "secret") -> str:
 # -- processes --
 
 
-def job_manager(places: Places) -> Daemon:
+def job_manager(places: Places, service: Service = SESSION) -> Daemon:
     """A JobManager about to be started; jobs of one that crashed are found again."""
-    daemon = Daemon(places, SESSION)
+    daemon = Daemon(places, service)
     for name in ("secret", "token"):
         state.write_private(os.path.join(daemon.directory, name), cluster_secret(places, name))
-    for name in ("endpoint.json", "jm.sock"):
+    for name in ("endpoint.json", "jm.sock", state.APPLICATION):
         Path(daemon.directory, name).unlink(missing_ok=True)
     return daemon
 
 
-def await_leader(daemon: Daemon) -> None:
+def await_leader(directory: str, log_file: str) -> None:
     """Wait until the JobManager has said where it is: from then on clients find it."""
     deadline = time.monotonic() + LEADER_SECONDS
-    while not os.path.exists(os.path.join(daemon.directory, "endpoint.json")):
+    while not os.path.exists(os.path.join(directory, "endpoint.json")):
         if time.monotonic() >= deadline:
-            raise ClusterError(f"The JobManager has not begun to lead: its log is {daemon.log_file}.")
+            raise ClusterError(f"The JobManager has not begun to lead: its log is {log_file}.")
         time.sleep(_PAUSE)
 
 

@@ -22,6 +22,9 @@ from pyflow_yarn.deployment.cluster import Endpoint
 from pyflow_yarn.errors import ConfigurationError, ExternalError
 
 JOB_MANAGER = "jm"
+APPLICATION = "application"
+"""File in the directory of a JobManager that takes no further programs."""
+
 _HOST_LENGTH = 24
 _PROBE_PAUSE = 0.05
 
@@ -119,10 +122,11 @@ def write_private(path: str, content: str) -> None:
 class Registered:
     """The cluster that was started on this host: where it is, and whether it still runs."""
 
-    def __init__(self, endpoint: Endpoint, token_file: str, alive: bool) -> None:
+    def __init__(self, endpoint: Endpoint, token_file: str, alive: bool, application: bool) -> None:
         self.endpoint = endpoint
         self.token_file = token_file
         self.alive = alive
+        self.application = application
 
 
 def registered_cluster(environment: Mapping[str, str]) -> Registered | None:
@@ -143,4 +147,5 @@ def registered_cluster(environment: Mapping[str, str]) -> Registered | None:
         return None
     token_file = os.path.join(directory, "token")
     endpoint = Endpoint(address, read_private(token_file).strip())
-    return Registered(endpoint, token_file, lives(os.path.join(state, f"{JOB_MANAGER}.lock")))
+    alive = lives(os.path.join(state, f"{JOB_MANAGER}.lock"))
+    return Registered(endpoint, token_file, alive, os.path.exists(os.path.join(directory, APPLICATION)))

@@ -381,6 +381,69 @@ def test_jobs_with_interpreters_of_their_own_at_the_same_time(
         assert written(tmp_path / f"out-{name}") == [str(tmp_path / name)]
 
 
+def test_an_application_ends_with_its_cluster(
+    cluster: StandingCluster, program: Write, tmp_path: Path, watch: Watch
+) -> None:
+    before = watch.look()
+    gate = tmp_path / "gate"
+    done = cluster.script("standalone-job.sh", "start", str(program("waits.py", WAITING)), str(gate))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.lines() == [f"Starting standalonejob daemon on host {HOST}."]
+    assert cluster.script("taskmanager.sh", "start").returncode == 0
+    wait_until("the job", Path(f"{gate}.running").exists)
+    listed = cluster.flink("list", env=cluster.env)
+    assert " : waits (RUNNING)" in listed.stdout
+    # It takes no further programs.
+    done = cluster.run(program("one.py", "env.from_collection([41]).map(lambda v: v + 1).print()\nenv.execute()\n"))
+    assert (done.returncode, done.stderr) == (0, "")
+    done = cluster.script("start-cluster.sh")
+    assert done.returncode == 1
+    assert done.stderr.startswith("The JobManager of this cluster runs already")
+    gate.touch()
+    wait_until("the end of everything", lambda: watch.look().processes_beyond(before) == [])
+    wait_until("its files' end", lambda: list((cluster.state / "run").iterdir()) == [])
+    out = (cluster.state / "log" / f"flink-me-standalonejob-0-{HOST}.out").read_text()
+    assert "Program execution finished" in out
+    assert not (cluster.state / "jm").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("env.from_collection([1]).map(lambda v: v).print()\nenv.execute_async()\n", 0),
+        ("env.from_collection([1]).map(lambda v: 1 // 0).print()\nenv.execute()\n", 163),
+        ("env.from_collection([1]).map(lambda v: 1 // 0).print()\nenv.execute_async()\n", 163),
+        ("raise SystemExit(5)\n", 163),
+    ],
+)
+def test_the_exit_code_of_an_application(cluster: StandingCluster, program: Write, text: str, code: int) -> None:
+    assert cluster.script("taskmanager.sh", "start").returncode == 0
+    done = cluster.script("standalone-job.sh", "start-foreground", str(program("job.py", text)))
+    assert done.returncode == code, done
+    assert list((cluster.state / "run").iterdir()) == []
+
+
+def test_an_application_is_stopped(cluster: StandingCluster, program: Write, tmp_path: Path, watch: Watch) -> None:
+    before = watch.look()
+    gate = tmp_path / "gate"
+    waits = program("waits.py", WAITING)
+    assert cluster.script("standalone-job.sh", "start", str(waits), str(gate)).returncode == 0
+    assert cluster.script("taskmanager.sh", "start").returncode == 0
+    wait_until("the job", Path(f"{gate}.running").exists)
+    pid = cluster.pid("standalonejob")
+    done = cluster.script("standalone-job.sh", "stop")
+    assert done.lines() == [f"Stopping standalonejob daemon (pid: {pid}) on host {HOST}."]
+    assert watch.look().processes_beyond(before) == []
+    assert list((cluster.state / "run").iterdir()) == []
+    assert cluster.script("standalone-job.sh", "start", str(waits), str(gate)).returncode == 0
+    cluster.kill("standalonejob")
+    wait_until("the end of everything", lambda: watch.look().processes_beyond(before) == [])
+    done = cluster.script("standalone-job.sh", "start", str(tmp_path / "missing.py"))
+    assert done.returncode == 1
+    assert "missing.py" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_daemons_in_the_foreground(cluster: StandingCluster, program: Write) -> None:
     started = []
     try:
