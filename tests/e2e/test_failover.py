@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Flink, WordFile
 from tests.e2e.standing_cluster import StandingCluster
-from tests.integration.embedded_cluster import alive, wait_until
+from tests.integration.embedded_cluster import alive, descendants, wait_until
 from tests.leaks import Watch
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -151,30 +151,53 @@ def test_the_job_manager_is_killed(flink: Flink, word_count: WordCount, watch: W
     word_count.check()
 
 
-def test_a_task_manager_that_hangs_and_returns(cluster: StandingCluster, word_count: WordCount, watch: Watch) -> None:
-    """Two TaskManagers with a slot each, and a third one to replace the one that hangs."""
-    silence = {"heartbeat.interval": "200 ms", "heartbeat.timeout": "2 s", "taskmanager.numberOfTaskSlots": "1"}
-    cluster.start({**EXPONENTIAL, **silence}, workers=3)
+SILENCE = {"heartbeat.interval": "200 ms", "heartbeat.timeout": "2 s"}
+
+
+@pytest.mark.parametrize("with_workers", [False, True], ids=["alone", "with its workers"])
+def test_a_task_manager_that_hangs_and_returns(
+    cluster: StandingCluster, word_count: WordCount, watch: Watch, with_workers: bool
+) -> None:
+    """Three TaskManagers with a slot each: one hangs, the third takes its place."""
+    cluster.start({**EXPONENTIAL, **SILENCE, "taskmanager.numberOfTaskSlots": "1"}, workers=3)
     job = cluster.submit(*word_count.words)
     word_count.await_attempt(1)
-    hanging = next(iter(word_count.workers()))
-    stopped = _task_manager_of(hanging)
-    os.kill(stopped, signal.SIGSTOP)
+    hanging = min(word_count.workers())
+    task_manager = _task_manager_of(hanging)
+    stopped = list(descendants(task_manager)) if with_workers else [task_manager]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
     try:
         cluster.await_task_managers(2)
-        # Its worker is not stopped: it goes on until its TaskManager is back and learns that it counts no more.
-        assert alive(hanging)
         word_count.await_attempt(2)
+        # Nobody can have told its worker: it counts no more, and goes on as soon as it can.
+        assert alive(hanging)
     finally:
-        os.kill(stopped, signal.SIGCONT)
-    wait_until("the end of the worker that counts no more", lambda: not alive(hanging), 30)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    wait_until("the end of the worker that counts no more", functools.partial(_ended, hanging), SECONDS)
     cluster.await_task_managers(3)
-    assert cluster.get(f"/jobs/{job}")["state"] == "RUNNING"
+    assert cluster.job_state(job) == "RUNNING"
+    attempts = word_count.attempts()
     word_count.calm.touch()
     cluster.await_state(job, "FINISHED")
     word_count.check()
-    wait_until("all slots free", lambda: cluster.get("/overview")["slots-available"] == 3, 30)
-    wait_until("no worker", lambda: not find(watch, "worker"), 30)
+    assert word_count.attempts() == attempts == 2
+    wait_until("all slots free", lambda: cluster.get("/overview")["slots-available"] == 3, SECONDS)
+    wait_until("no worker", lambda: not find(watch, "worker"), SECONDS)
+
+
+def test_a_task_manager_of_a_client_hangs(flink: Flink, word_count: WordCount, watch: Watch) -> None:
+    """Its supervisor ends it: nothing returns."""
+    client = flink.start("run", *dynamic(EXPONENTIAL, SILENCE), *word_count.words)
+    word_count.await_attempt(1)
+    hanging = find(watch, "taskmanager")[-1]
+    os.kill(hanging, signal.SIGSTOP)
+    wait_until("its end", functools.partial(_ended, hanging), SECONDS)
+    word_count.await_attempt(2)
+    word_count.calm.touch()
+    assert finished(client) == ""
+    word_count.check()
 
 
 def _ended(pid: int) -> bool:

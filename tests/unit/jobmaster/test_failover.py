@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pyflow_runtime.coordinator.messages import SubtaskReset
@@ -173,6 +174,22 @@ def test_a_lost_task_manager_takes_its_attempts_and_slots_along() -> None:
     assert failure.domain is Domain.CLUSTER
 
 
+def test_a_lost_task_manager_costs_only_the_regions_that_ran_there() -> None:
+    leader = Leader(FIXED_DELAY)
+    leader.register("t1", 1)
+    leader.register("t2", 1)
+    places = deployed(leader.ready(leader.submit(job_graph(2, 2, partitioning=Partitioning.FORWARD))))
+    for attempt_id, name in places.items():
+        leader.report(name, attempt_id, ExecutionState.RUNNING)
+    (lost,) = {attempt_id.subtask for attempt_id, name in places.items() if name == "t1"}
+    assert not messages(leader.lose("t1"), CancelTasks)
+    leader.register("t3", 1)
+    answer = leader.ready(leader.fire(f"job/{JOB}/restart/{lost}", 1_000))
+    assert deployed(answer) == {attempt(0, lost, 1): "t3", attempt(1, lost, 1): "t3"}
+    assert leader.attempts()[f"v1/{1 - lost}"] == "RUNNING#0"
+    assert leader.machine.job(JOB).restarts == 1
+
+
 def test_a_broken_session_is_forgiven_if_the_task_manager_is_back_at_once() -> None:
     leader = Leader()
     places = leader.running(job_graph(1))
@@ -333,3 +350,43 @@ def test_an_illegal_move_tells_the_story() -> None:
     job = leader.machine._jobs[JOB]
     with pytest.raises(IllegalTransitionError, match=r"cannot go from RUNNING to CREATED\.\n(.*\n)+.*is now RUNNING"):
         job.move(JobStatus.CREATED)
+
+
+def test_slots_of_finished_regions_are_given_back() -> None:
+    leader = Leader()
+    leader.running(job_graph(2, 2, partitioning=Partitioning.FORWARD))
+    assert not messages(leader.report("t1", attempt(0, 0), ExecutionState.FINISHED), FreeSlot)
+    assert len(messages(leader.report("t1", attempt(1, 0), ExecutionState.FINISHED), FreeSlot)) == 1
+    assert leader.machine.cluster().slots_available == 3
+    leader.report("t1", attempt(0, 1), ExecutionState.FINISHED)
+    assert len(messages(leader.report("t1", attempt(1, 1), ExecutionState.FINISHED), FreeSlot)) == 1
+    assert leader.status is JobStatus.FINISHED
+
+
+def test_a_slot_that_another_region_waits_for_is_kept() -> None:
+    leader = Leader(FIXED_DELAY)
+    graph = job_graph(1, 2, partitioning=Partitioning.FORWARD)
+    alone = job_graph(1, 2, partitioning=Partitioning.FORWARD).vertices
+    leader.running(msgspec.structs.replace(graph, vertices=alone, edges=[]))
+    leader.report("t1", attempt(1, 0), ExecutionState.FAILED, BOOM)
+    assert not messages(leader.report("t1", attempt(0, 0), ExecutionState.FINISHED), FreeSlot)
+    assert set(deployed(leader.fire(f"job/{JOB}/restart/1", 1_000))) == {attempt(1, 0, 1)}
+
+
+def test_slots_that_are_of_no_use_alone_are_given_back_when_others_do_not_come() -> None:
+    leader = Leader({**FIXED_DELAY, "slot.request.timeout": "5 s"})
+    leader.register("t1", 1)
+    leader.register("t2", 1)
+    places = deployed(leader.ready(leader.submit(job_graph(2, 2))))
+    leader.lose("t2")
+    for attempt_id, name in places.items():
+        if name == "t1":
+            leader.report("t1", attempt_id, ExecutionState.CANCELED)
+    leader.fire(RESTART, 1_000)
+    assert leader.machine.cluster().slots_available == 0
+    answer = leader.fire(f"job/{JOB}/slots", 5_000)
+    assert len(messages(answer, FreeSlot)) == 1
+    assert leader.machine.cluster().slots_available == 1
+    assert leader.status is JobStatus.RESTARTING
+    leader.fire(RESTART, 1_000)
+    assert len(messages(leader.register("t3", 1), AllocateSlot)) == 2
