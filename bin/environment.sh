@@ -40,8 +40,21 @@ pyflow_bare_python() {
     return 1
 }
 
+pyflow_installed() {
+    # In a wheel these commands are below <prefix>/lib/python3.x/site-packages: the Python it was installed for.
+    prefix=${root%/lib/python*}
+    name=${root#"$prefix/lib/"}
+    name=${name%%/*}
+    python=$prefix/bin/$name
+    [ -x "$python" ] || python=$name
+}
+
 pyflow_environment() {
     # Sets $python, and for an environment outside the checkout the place of compiled modules. Arguments: extras.
+    if [ ! -f "$root/setup.cfg" ]; then
+        pyflow_installed
+        return
+    fi
     if [ $# -gt 0 ] || ! pyflow_standing; then
         pyflow_bare_python || exit 1
         environment=$("$bare" -I "$root/bin/bootstrap.py" "$@") || exit

@@ -152,7 +152,10 @@ def test_an_installed_wheel_runs(wheel: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert run(place / "bin" / "flink", "--version").startswith("Version: ")
+    version = run(place / "bin" / "flink", "--version")
+    assert version.startswith("Version: ")
+    (shipped,) = place.glob("lib/python3.*/site-packages/pyflow_yarn/_dist/bin/flink")
+    assert run(shipped, "--version") == version
     found = "from pyflow_yarn.configuration import distribution as d; print(d.conf_directory(), d.bin_directory())"
     for folder in run(place / "bin" / "python", "-c", found).split():
         assert folder.startswith(str(place))
