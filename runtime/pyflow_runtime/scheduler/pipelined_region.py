@@ -40,6 +40,11 @@ class PipelinedRegion:
         return self.phase in (RegionPhase.CANCELLING, RegionPhase.WAITING_FOR_RESTART)
 
     @property
+    def finished(self) -> bool:
+        """Whether all its tasks have finished, so that it needs no slots any more."""
+        return self.phase is RegionPhase.DEPLOYED and self.ended == len(self.subtasks)
+
+    @property
     def all_terminal(self) -> bool:
         """Whether all its current attempts have ended."""
         return self.ended == len(self.subtasks)

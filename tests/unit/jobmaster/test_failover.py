@@ -253,24 +253,6 @@ def test_slots_that_do_not_come_in_time() -> None:
     assert "2 slots wanted, 0 free of 0" in failure.message
 
 
-def test_slots_that_a_job_does_not_use_are_given_back_when_others_do_not_come() -> None:
-    leader = Leader({**FIXED_DELAY, "slot.request.timeout": "5 s"})
-    leader.running(job_graph(2, partitioning=Partitioning.FORWARD), slots=2)
-    leader.report("t1", attempt(0, 0), ExecutionState.FINISHED)
-    finished, failed = (slot.allocation_id for slot in leader.machine.task_managers()[0].slots)
-    leader.hear("t1", SlotFailed(allocation_id=failed, slot=1, failure=DIED))
-    leader.submit(job_graph(1, job_id="00000000000000000000000000000002"), "r2")
-    restart = f"job/{JOB}/restart/1"
-    answer = leader.fire(restart, 1_000)
-    (timer,) = [timer for timer in find(answer, effects.SetTimer) if timer.key == f"job/{JOB}/slots"]
-    answer = leader.fire(timer.key, 5_000)
-    assert [order.allocation_id for order in messages(answer, FreeSlot)] == [finished]
-    answer = leader.fire(restart, 1_000)
-    assert set(deployed(leader.ready(answer))) == {attempt(0, 1, 2)}
-    leader.report("t1", attempt(0, 1, 2), ExecutionState.FINISHED)
-    assert leader.status is JobStatus.FINISHED
-
-
 def test_a_cluster_that_can_never_have_enough_slots() -> None:
     leader = Leader(FIXED_DELAY)
     leader.register("t1", 2)

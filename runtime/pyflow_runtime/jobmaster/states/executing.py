@@ -122,8 +122,17 @@ class Executing(JobState):
         region = self.job.region_of(execution)
         if region.restarting:
             self._continue_restarts([region])
-        elif execution.state is ExecutionState.FINISHED and self.job.execution_graph.all_finished:
+        elif self.job.execution_graph.all_finished:
             self.job.finish()
+        elif region.finished:
+            self._free_finished_slots(region)
+
+    def _free_finished_slots(self, region: PipelinedRegion) -> None:
+        """Give back slots in which everything has finished: others may wait for them."""
+        job = self.job
+        for key in region.slot_keys & job.slots.keys():
+            if all(other.finished for other in job.regions_of_slot[key]):
+                job.resources.free_slot(job.slots.pop(key).allocation_id)
 
     def coordinator_failed(self, failure: FailureInfo) -> None:
         """What it knew is lost: everything restarts with a new one."""
