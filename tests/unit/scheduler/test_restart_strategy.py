@@ -10,9 +10,12 @@ from pyflow_runtime.scheduler.restart_strategy import (
     ExponentialDelay,
     FailureRate,
     FixedDelay,
+    NoRestart,
     Restart,
     restart_strategy,
 )
+from pyflow_yarn.common import Configuration
+from pyflow_yarn.common.restart_strategy import RestartStrategies
 from pyflow_yarn.errors import ConfigurationError
 
 EXPONENTIAL = {"restart-strategy.type": "exponential-delay"}
@@ -92,6 +95,17 @@ def test_failure_rate_tolerates_so_many_failures_within_an_interval(
     for count, now in enumerate(failures, start=1):
         lately = sum(now - earlier <= interval for earlier in failures[:count])
         assert strategy.failed(now) == (Restart(7) if lately <= limit else None)
+
+
+def test_strategies_of_programs_for_1_x_are_understood() -> None:
+    for given_as, description in (
+        (RestartStrategies.no_restart(), NoRestart.description),
+        (RestartStrategies.fixed_delay_restart(4, 10_000), FixedDelay(4, 10_000).description),
+        (RestartStrategies.failure_rate_restart(5, 10_000, 5_000), FailureRate(5, 10_000, 5_000).description),
+    ):
+        configuration = Configuration()
+        given_as.write_to(configuration)
+        assert restart_strategy(configuration.to_dict()).description == description
 
 
 # ---- exponential-delay ----
