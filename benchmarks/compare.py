@@ -64,7 +64,7 @@ class System:
     latency_count: int = 0
 
 
-PYFLINK_PROCESS = {"map_chain": 1_000_000, "word_count": 10_000, "state_counter": 300_000}
+PYFLINK_PROCESS = {"map_chain": 1_000_000, "word_count": 20_000, "state_counter": 300_000}
 PYFLINK_THREAD = {"map_chain": 3_000_000, "word_count": 50_000, "state_counter": 500_000}
 ALONE = frozenset({1})
 SYSTEMS = [
