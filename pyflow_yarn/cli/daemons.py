@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 
 from pyflow_yarn.cli.main import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK
 from pyflow_yarn.cli.options import ACTIONS, DYNAMIC_PROPERTY, FLAVOURS, GENERAL, HELP, Option
@@ -16,7 +16,7 @@ from pyflow_yarn.cli.parser import ArgumentError, CommandLine, parse
 from pyflow_yarn.client.configuration import configuration_directory, warn_about
 from pyflow_yarn.configuration.distribution import bin_directory
 from pyflow_yarn.configuration.loading import load
-from pyflow_yarn.configuration.options import ENV_LOG_DIR, JOBMANAGER_RPC_ADDRESS, REST_PORT
+from pyflow_yarn.configuration.options import ENV_LOG_DIR, ENV_PID_DIR, ENV_SSH_OPTS, JOBMANAGER_RPC_ADDRESS, REST_PORT
 from pyflow_yarn.deployment import standing, state
 from pyflow_yarn.deployment.daemons import (
     LOCK_SECONDS,
@@ -31,6 +31,7 @@ from pyflow_yarn.deployment.daemons import (
 )
 from pyflow_yarn.errors import ClusterError, PyflowError
 
+VARIABLES = {"FLINK_LOG_DIR": ENV_LOG_DIR, "FLINK_PID_DIR": ENV_PID_DIR, "FLINK_SSH_OPTS": ENV_SSH_OPTS}
 VERBS = ("start", "start-foreground", "stop", "stop-all")
 _HOST = Option("host", "host", "Host under which the JobManager is reached.", "host", 1)
 _WEB_PORT = Option("webui-port", "webui-port", "Port of the REST interface.", "port", 1)
@@ -62,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _tell(f"{error.filename2 or error.filename or 'A file'}: {error.strerror or error}.")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_ERROR
@@ -77,9 +80,9 @@ def _say(line: str) -> None:
 
 
 class _Command:
-    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, environment: MutableMapping[str, str]) -> None:
         self.name = name
-        self.environment = environment
+        self.environment = environment  # which daemons inherit
         self.conf_dir = configuration_directory()
 
     def run(self, words: list[str]) -> int:
@@ -111,13 +114,13 @@ class _Command:
             start(places, rest, foreground=verb == "start-foreground")
         return EXIT_OK
 
-    def _places(self, overrides: Mapping[str, str] | None = None) -> Places:
-        """Folders that the environment does not name may be named by the configuration."""
-        configuration = load(self.conf_dir, dict(overrides or {}))
-        chosen = dict(self.environment)
-        if not chosen.get("FLINK_LOG_DIR") and (logs := ENV_LOG_DIR.read(configuration)):
-            chosen["FLINK_LOG_DIR"] = logs
-        places = Places(chosen)
+    def _places(self) -> Places:
+        """What the environment does not say may be said by the configuration."""
+        configuration = load(self.conf_dir, {})
+        for name, option in VARIABLES.items():
+            if not self.environment.get(name) and (value := option.read(configuration)):
+                self.environment[name] = value
+        places = Places(self.environment)
         places.prepare()
         return places
 
@@ -159,12 +162,12 @@ class _Command:
 
     def _stop_cluster(self, words: list[str]) -> int:
         self._no_more(words)
+        places = self._places()
         failed = []
         for host in dict.fromkeys(standing.read_workers(self.conf_dir)):
             command = [str(bin_directory() / "taskmanager.sh"), "stop-all"]
             if not standing.is_here(host) and not standing.on_host(host, command, self.environment):
                 failed.append(host)
-        places = self._places()
         with state.exclusive(places.state, LOCK_SECONDS):
             # All of this host: without their JobManager, TaskManagers started by hand are of no use either.
             stop_daemons(places, TASK_EXECUTOR, every=True)

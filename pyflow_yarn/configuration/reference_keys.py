@@ -24,7 +24,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     completed-application-store.type env.hadoop.conf.dir env.hbase.conf.dir env.java.default-opts.all
     env.java.default-opts.jobmanager env.java.default-opts.taskmanager env.java.home env.java.opts env.java.opts.all
     env.java.opts.client env.java.opts.historyserver env.java.opts.jobmanager env.java.opts.sql-gateway
-    env.java.opts.taskmanager env.log.opts env.pid.dir env.ssh.opts env.stdout-err.redirect-to-file env.yarn.conf.dir
+    env.java.opts.taskmanager env.log.opts env.stdout-err.redirect-to-file env.yarn.conf.dir
     execution.allow-client-job-configurations execution.async-state.buffer-size execution.async-state.buffer-timeout
     execution.async-state.in-flight-records-limit execution.batch-shuffle-mode execution.batch-state-backend.enabled
     execution.batch.adaptive.auto-parallelism.avg-data-volume-per-task

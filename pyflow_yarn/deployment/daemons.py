@@ -223,14 +223,15 @@ class Daemon:
             ) from None
         finally:
             os.close(writing)
-        self._write_pid(pid)
         try:
+            self._write_pid(pid)
             return self._await_ready(reading)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            _remove(self.pid_file)
+            with contextlib.suppress(OSError):
+                os.unlink(self.pid_file)
             raise
         finally:
             os.close(reading)

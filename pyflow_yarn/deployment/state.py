@@ -27,6 +27,7 @@ APPLICATION = "application"
 
 _HOST_LENGTH = 24
 _PROBE_PAUSE = 0.05
+LARGEST_PRIVATE = 65536
 
 
 def state_directory(environment: Mapping[str, str]) -> str:
@@ -104,10 +105,12 @@ def read_private(path: str) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
-    with open(descriptor, encoding="utf-8", errors="replace") as file:
+    try:
         status = os.fstat(descriptor)
         trusted = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
-        return file.read(65536) if trusted else ""
+        return os.read(descriptor, LARGEST_PRIVATE).decode(errors="replace") if trusted else ""
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: str, content: str) -> None:
@@ -116,7 +119,11 @@ def write_private(path: str, content: str) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(content)
-    os.replace(temporary, path)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 class Registered:

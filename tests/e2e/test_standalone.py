@@ -218,6 +218,13 @@ def test_what_is_wrong_is_said_in_one_sentence(cluster: StandingCluster) -> None
     assert done.stderr == (
         "There is no place for the cluster's private files: set XDG_STATE_HOME (or HOME) to a folder of yours.\n"
     )
+    cluster.configure({})
+    cluster.pid_file().mkdir()
+    done = cluster.script("taskmanager.sh", "start")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"{cluster.pid_file()}: Is a directory."
+    cluster.pid_file().rmdir()
+    assert list((cluster.state / "run").iterdir()) == []
     (cluster.conf / "masters").write_text("one\ntwo:8081\n")
     done = cluster.script("start-cluster.sh")
     assert done.returncode == 1

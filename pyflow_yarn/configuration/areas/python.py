@@ -31,6 +31,12 @@ PYTHON_PYTHONPATH: ConfigOption[str | None] = ConfigOption(
 ENV_LOG_DIR: ConfigOption[str | None] = ConfigOption(
     "env.log.dir", text(), None, "Directory of log files; unset: inside the cluster's working directory."
 )
+ENV_PID_DIR: ConfigOption[str | None] = ConfigOption(
+    "env.pid.dir", text(), None, "Directory of the pid files of daemons; unset: inside the user's state directory."
+)
+ENV_SSH_OPTS: ConfigOption[str | None] = ConfigOption(
+    "env.ssh.opts", text(), None, "Options of ssh, with which `start-cluster.sh` reaches other hosts."
+)
 ENV_LOG_MAX: ConfigOption[int] = ConfigOption(
     "env.log.max", integer(0), 10, "Number of rotated log files that are kept."
 )
