@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from enum import Enum
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ class RecoveringFormat(StreamFormat):
     """A format that can go on behind a bad record."""
 
     def with_bad_records(self, bad_records: BadRecords | str) -> Self:
-        """What to do with records that cannot be read: ``'fail'`` (the default) or ``'skip'``."""
+        """This format with something to do about bad records: ``'fail'`` (the default) or ``'skip'``."""
         if isinstance(bad_records, OutputTag):
             raise NotYetSupportedError(
                 "Bad records to a side output are not supported yet: let them fail the job, or be skipped and counted."
@@ -36,8 +37,9 @@ class RecoveringFormat(StreamFormat):
             choice = BadRecords(bad_records)
         except ValueError:
             raise ValueError(f"with_bad_records() takes 'fail' or 'skip', not {bad_records!r}.") from None
-        self.skips_bad_records = choice is BadRecords.SKIP
-        return self
+        changed = copy(self)
+        changed.skips_bad_records = choice is BadRecords.SKIP
+        return changed
 
 
 def bad_record(path: str, line: int, column: str, reason: str, text: str, position: int = 0) -> UserError:

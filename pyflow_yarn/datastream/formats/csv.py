@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, NamedTuple, NoReturn, Self
 
 from pyflow_yarn.common.serialization import DeserializationSchema, SerializationSchema
@@ -275,19 +276,21 @@ class CsvReaderFormat(RecoveringFormat):
         return CsvReaderFormat(schema)
 
     def with_single_line_records(self) -> CsvReaderFormat:
-        """Promise that no field holds a line end: files are then read in parts by several subtasks."""
-        self.splittable = True
-        return self
+        """This format with the promise that no field holds a line end: files are read in parts by several subtasks."""
+        changed = copy(self)
+        changed.splittable = True
+        return changed
 
     def with_charset(self, charset_name: str) -> CsvReaderFormat:
-        """The character set of the files; UTF-8 by default."""
+        """This format for files in another character set than UTF-8."""
+        changed = copy(self)
         try:
-            self._charset = codecs.lookup(charset_name).name
+            changed._charset = codecs.lookup(charset_name).name
         except LookupError:
             raise ConfigurationError(f"'{charset_name}' is not a known character set.") from None
-        if not splits_by_bytes(self._charset):
-            raise NotYetSupportedError(f"CSV files in the character set {self._charset} are not supported yet.")
-        return self
+        if not splits_by_bytes(changed._charset):
+            raise NotYetSupportedError(f"CSV files in the character set {changed._charset} are not supported yet.")
+        return changed
 
     @property
     def produced_type(self) -> TypeInformation:

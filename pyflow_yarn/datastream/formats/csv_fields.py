@@ -26,7 +26,7 @@ from pyflow_yarn.common.typeinfo import (
 )
 from pyflow_yarn.common.types import Row, rows_of
 from pyflow_yarn.datastream.formats.bad_records import described
-from pyflow_yarn.datastream.formats.json_types import instant_text, parse_instant
+from pyflow_yarn.datastream.formats.json_types import instant_text, naive_timestamp, parse_instant
 from pyflow_yarn.errors import ConfigurationError, UserError
 
 Read = Callable[[str], Any]
@@ -172,8 +172,7 @@ def _truth(text: str) -> bool:
 
 
 def _timestamp(text: str) -> datetime.datetime:
-    value = datetime.datetime.fromisoformat(text.strip())
-    return value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return naive_timestamp(datetime.datetime.fromisoformat(text.strip()))
 
 
 def _parts(text: str, separator: str) -> list[str]:

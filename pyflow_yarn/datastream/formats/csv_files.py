@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
@@ -26,6 +27,7 @@ BATCH_ROWS = 4096
 BYTE_ORDER_MARK = "\ufeff"
 COMMENT = "#"
 _BOTH_ENDS = "\r\n"
+_UNDECODED = re.compile("[\udc80-\udcff]")
 _REASONS = {
     "unexpected end of data": "a quoted field does not end",
     "new-line character seen in unquoted field": "a carriage return stands in a field without quotes",
@@ -117,7 +119,7 @@ class RowReader:
         for number, text in enumerate(record):
             try:
                 [value] = self._read_columns[number]((text,))
-                if "\udc80" <= max(text, default="") <= "\udcff":
+                if not text.isascii() and _UNDECODED.search(text):
                     raise BadField(self._column(number), "it is not valid in the character set of the file")
             except ValueError:
                 if not errors_are_null:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, NoReturn
 
 import msgspec
@@ -62,9 +63,10 @@ class JsonLinesFormat(RecoveringFormat):
         return JsonLinesFormat(None, False)
 
     def fail_on_missing_field(self) -> JsonLinesFormat:
-        """A record without one of the declared fields is a bad record."""
-        self.fails_on_missing_field = True
-        return self
+        """This format, to which a record without one of the declared fields is a bad one."""
+        changed = copy(self)
+        changed.fails_on_missing_field = True
+        return changed
 
     @property
     def produced_type(self) -> TypeInformation:
@@ -127,7 +129,7 @@ class _JsonLines(SplitRecords):
             block = block.removeprefix(_BYTE_ORDER_MARK)
         try:
             return self._decoder.decode_lines(block)
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._by_line(block)
 
     def _by_line(self, block: bytes) -> list[Any]:
@@ -136,7 +138,7 @@ class _JsonLines(SplitRecords):
             if line and not line.isspace():
                 try:
                     values.append(self._decoder.decode(line))
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     if self._skipped is None:
                         split, offset = self._blocks.split, self._blocks.offset
                         raise _bad_line(split.path, count_lines(split, offset) + number + 1, line, error) from None
@@ -147,13 +149,13 @@ class _JsonLines(SplitRecords):
         self._blocks.close()
 
 
-def _bad_line(path: str, number: int, line: bytes, error: ValueError) -> UserError:
+def _bad_line(path: str, number: int, line: bytes, error: Exception) -> UserError:
     """The sentence for a line that is no JSON, or none of the declared type."""
     line = line.rstrip(b"\r")
     text = line.decode("utf-8", "backslashreplace")
     if isinstance(error, UnicodeDecodeError):
         return bad_record(path, number, "", "it is not valid UTF-8", text)
-    reason = str(error)
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
     if (found := _BYTE.search(reason)) is not None:
         position = len(line[: int(found[1])].decode("utf-8", "replace"))
         reason = _BYTE.sub("", reason)
@@ -209,7 +211,7 @@ class JsonEncoder:
         """One value."""
         try:
             return self._encode(value if self._ready is None else self._ready((value,))[0])
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise UserError(f"A record cannot be written as JSON: {error}: {described(value)}.") from None
 
     def encode_lines(self, values: Sequence[Any]) -> bytes:
@@ -218,7 +220,7 @@ class JsonEncoder:
             return self._encode_lines(values if self._ready is None else self._ready(values))
         except UserError:
             raise
-        except (TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError, RecursionError):
             return b"".join(self.encode(value) + b"\n" for value in values)
 
 
@@ -246,7 +248,7 @@ class JsonRowDeserializationSchema(DeserializationSchema):
             self._decoder = JsonDecoder(self._type_info, self._fail_on_missing_field)
         try:
             return self._decoder.decode(message)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if self._ignore_parse_errors:
                 return None
             raise UserError(f"A message is no JSON of the declared type: {error}: {described(message)}.") from None

@@ -74,7 +74,7 @@ def decoding(type_info: TypeInformation, required: bool = False) -> Decoding:
         case TimeTypeInfo():
             return Decoding(datetime.time, _naive_time)
         case TimestampTypeInfo():
-            return Decoding(datetime.datetime, _naive_timestamp)
+            return Decoding(datetime.datetime, naive_timestamp)
         case _:
             return Decoding(Any)
 
@@ -187,8 +187,12 @@ def _naive_time(value: datetime.time) -> datetime.time:
     return value.replace(tzinfo=None)
 
 
-def _naive_timestamp(value: datetime.datetime) -> datetime.datetime:
-    return value if value.tzinfo is None else value.astimezone(_UTC).replace(tzinfo=None)
+def naive_timestamp(value: datetime.datetime) -> datetime.datetime:
+    """The same moment in UTC, without a time zone; ``ValueError`` if there is no such year."""
+    try:
+        return value if value.tzinfo is None else value.astimezone(_UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise ValueError(f"'{value}' is in no year of UTC") from None
 
 
 def parse_instant(text: str) -> Instant:

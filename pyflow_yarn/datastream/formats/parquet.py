@@ -98,10 +98,10 @@ class _RowGroups(SplitRecords):
         self._batches: Iterator[Any] = iter(())
         try:
             self._file = pa.parquet.ParquetFile(split.path, memory_map=False, pre_buffer=False)
-        except pa.ArrowInvalid as error:
-            raise self._unreadable(error) from None
         except OSError as error:
             raise UserError(f"The input file '{split.path}' cannot be read: {error.strerror or error}.") from None
+        except pa.ArrowException as error:
+            raise self._unreadable(error) from None
         try:
             found = self._found_columns(case_sensitive)
             self._columns = [column if name else None for column, name in zip(columns, found, strict=True)]
@@ -149,7 +149,7 @@ class _RowGroups(SplitRecords):
             return rows_of_batch(self._names, self._columns, arrays, batch.num_rows)
         except OSError as error:
             raise ExternalError(f"The input file '{self._path}' cannot be read: {error}.") from None
-        except ValueError as error:  # of the library, too
+        except (self._pa.ArrowException, ValueError) as error:
             raise self._unreadable(error) from None
 
     def _unreadable(self, error: Exception) -> UserError:

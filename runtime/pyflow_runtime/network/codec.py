@@ -11,7 +11,8 @@ was declared as float arrives as a float, and what cannot be read as declared fa
 both.
 
 Without a declared type records are pickled (protocol 5), by cloudpickle if their classes live in the user's
-``__main__``; rows of the same fields go as one value. Never ``marshal``: it turns numpy scalars into bytes without a word.
+``__main__``; rows of the same fields go as one value. Never ``marshal``: it turns numpy scalars into bytes without a
+word.
 """
 
 from __future__ import annotations

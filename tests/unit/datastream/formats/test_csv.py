@@ -103,7 +103,7 @@ dialects = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(dialect=dialects, nulls=st.booleans(), data=st.data())
 def test_rows_come_back(
     directories: Iterator[Path], tiny_chunks: None, dialect: CsvSchemaBuilder, nulls: bool, data: st.DataObject
@@ -329,6 +329,56 @@ def test_bytes_outside_of_the_character_set(tmp_path: Path, tiny_chunks: None, s
     assert ([tuple(row) for row in found], skipped) == ([(1, "ä"), (3, "x")], 1)
     latin = form().with_charset("latin-1")
     assert [row["b"] for row in read(latin, path)] == ["Ã¤", "ä", "x"]
+
+
+PIECES = [
+    ",",
+    '"',
+    "\n",
+    "\r\n",
+    "\r",
+    "\\",
+    "#",
+    ";",
+    "1",
+    "-",
+    "true",
+    "x",
+    "\udcff",
+    "\x00",
+    " ",
+    "1e400",
+    "9" * 5000,
+]
+PIECES += ["0001-01-01T00:00:00+23:59", "2020-01-01", "23:59:60", "1970-01-01T00:00:00Z", "\u0661", "AA==", "\ufeff"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(
+    parts=st.lists(st.sampled_from(PIECES), max_size=20),
+    kind=st.integers(0, 8),
+    escape=st.booleans(),
+    single=st.booleans(),
+)
+def test_whatever_a_file_holds_is_read_or_told(
+    directories: Iterator[Path], tiny_chunks: None, parts: list[str], kind: int, escape: bool, single: bool
+) -> None:
+    path = next(directories)
+    path.write_bytes("".join(parts).encode("utf-8", "surrogateescape"))
+    types = [Types.INT(), Types.DOUBLE(), Types.BIG_DEC(), Types.SQL_TIMESTAMP(), Types.SQL_TIME(), Types.INSTANT()]
+    types += [Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.LIST(Types.BOOLEAN()), Types.TUPLE([Types.INT(), Types.INT()])]
+    schema = CsvSchema.builder().add_column("a", types[kind]).add_string_column("b").set_allow_comments(single)
+    form = CsvReaderFormat.for_schema((schema.set_escape_char("\\") if escape else schema).build())
+    form = form.with_single_line_records() if single else form
+    found, skipped = read_counting(form.with_bad_records("skip"), FileSplit(str(path), 0, path.stat().st_size))
+    try:
+        good = read(form, path)
+    except UserError as error:
+        # What no character is may stand in a comment, or in a blank line: nothing is lost by skipping it.
+        assert "is not valid utf-8" in str(error) or ("has a bad record at line " in str(error) and skipped)
+    else:
+        assert skipped == 0
+        assert list(map(repr, good)) == list(map(repr, found))
 
 
 def test_headers(tmp_path: Path) -> None:

@@ -223,6 +223,49 @@ def test_a_bad_line_is_told(tmp_path: Path, line: bytes, sentence: str) -> None:
         assert ([row["a"] for row in found], skipped) == ([1, 2], 1)
 
 
+def test_values_that_nest_too_deeply_are_bad(tmp_path: Path) -> None:
+    path = lines_file(tmp_path, b"[1]\n" + b"[" * 100_000 + b"\n[2]\n")
+    with pytest.raises(UserError, match="at line 2: it is nested too deeply"):
+        read(JsonLinesFormat.for_any_values(), path)
+    found = read_counting(JsonLinesFormat.for_any_values().with_bad_records("skip"), FileSplit(str(path), 0, -1))
+    assert found == ([[1], [2]], 1)
+
+
+EVERY = Types.ROW_NAMED(
+    list("abcdefgh"),
+    [
+        Types.BYTE(),
+        Types.BIG_DEC(),
+        Types.SQL_TIMESTAMP(),
+        Types.INSTANT(),
+        Types.SQL_TIME(),
+        Types.MAP(Types.LONG(), Types.SQL_DATE()),
+        Types.TUPLE([Types.DOUBLE(), Types.INSTANT()]),
+        Types.PRIMITIVE_ARRAY(Types.BYTE()),
+    ],
+)
+TOKENS = ['{"', '":', "}", "[", "]", ",", '"', "a", "c", "d", "g", "null", "1", "-1e400", "0.1", "1" * 5000, "\n"]
+TOKENS += ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "23:59:60Z", "+00:01", " ", "\x00", "\udcff"]
+tokens = st.sampled_from([*TOKENS, "\\ud800"])
+objects = st.builds(lambda name, value: f'{{"{name}":"{value}"}}', tokens, tokens)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(parts=st.lists(tokens | objects, max_size=12))
+def test_whatever_a_file_holds_is_read_or_told(directories: Iterator[Path], parts: list[str]) -> None:
+    path = next(directories)
+    path.write_bytes("".join(parts).encode("utf-8", "surrogateescape"))
+    form = JsonLinesFormat.for_type_info(EVERY)
+    try:
+        good = read(form, path)
+    except UserError as error:
+        assert "has a bad record at line " in str(error)
+        good = None
+    found, skipped = read_counting(form.with_bad_records("skip"), FileSplit(str(path), 0, -1))
+    assert (skipped == 0) == (good is not None)
+    assert good is None or good == found
+
+
 def test_the_line_of_a_bad_record_in_a_later_split(tmp_path: Path, tiny_chunks: None) -> None:
     path = lines_file(tmp_path, b'{"a":1}\n' * 50 + b"xyz\n" + b'{"a":1}\n' * 3)
     with pytest.raises(UserError, match="at line 51, column 1: JSON is malformed"):
