@@ -178,7 +178,7 @@ class JobMaster:
     def ended(self, outcome: JobStatus) -> None:
         """The outcome is durable."""
         self.move(outcome)
-        self.traffic.close(f"job {self.job_id} has ended as {outcome}")
+        self.traffic.close(f"has ended as {outcome}")
         self._enter(Ended(self))
 
     def terminated(self) -> None:
@@ -191,7 +191,7 @@ class JobMaster:
         """Leadership is lost: another JobManager may run the job. Nothing is written, sent or cleaned up any more."""
         error = ClusterError("This JobManager is no longer the leader: ask the new one.")
         self.answer_submitters(error)
-        self.traffic.close("this JobManager is no longer the leader")
+        self.traffic.close("has another leader now")
         if not self.status.globally_terminal:
             self.move(JobStatus.SUSPENDED)
         self.coordinator.drop()
@@ -438,14 +438,10 @@ class JobMaster:
 
     def collect(self, request_id: str, operator_id: str, payload: bytes) -> None:
         """A client wants results of a collect operator."""
-        if self.status.globally_terminal:
-            reason = f"has ended as {self.status}"
-        elif self.traffic.fetch(request_id, operator_id, payload):
-            return
-        else:
-            reason = f"has no operator {operator_id}"
-        error = ClusterError(f"The results cannot be fetched: job {self.job_id} {reason}.")
-        self.outbox.emit(Reply(request_id=request_id, error=error))
+        obstacle = self.traffic.fetch(request_id, operator_id, payload)
+        if obstacle:
+            error = ClusterError(f"The results cannot be fetched: the job {obstacle}.")
+            self.outbox.emit(Reply(request_id=request_id, error=error))
 
     # ---- coordinator ----
 

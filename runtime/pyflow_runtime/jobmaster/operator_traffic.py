@@ -24,6 +24,7 @@ class OperatorTraffic:
         operators = [
             (operator, vertex) for vertex in execution_graph.graph.vertices for operator in vertex.operators
         ]
+        self._closed = ""
         self._vertex_of = {operator.id: vertex.id for operator, vertex in operators}
         self._coordinated = {operator.id for operator, _ in operators if operator.coordinated}
 
@@ -40,7 +41,7 @@ class OperatorTraffic:
 
     def _pass_on(self, owner: SlotOwner, event: OperatorEvent) -> None:
         if event.operator_id not in self._coordinated:
-            self._collects.answer(event.operator_id, event.payload)
+            self._collects.answer(event.operator_id, event.attempt_id, event.payload)
             return
         self._coordinator.send(
             CoordinatorOperatorEvent(
@@ -78,14 +79,19 @@ class OperatorTraffic:
 
     # ---- clients ----
 
-    def fetch(self, request_id: str, operator_id: str, payload: bytes) -> bool:
-        """A client wants results of an operator, of its subtask 0; False if there is no such operator."""
+    def fetch(self, request_id: str, operator_id: str, payload: bytes) -> str:
+        """A client wants results of an operator, of its subtask 0. Why it cannot have them, or ""."""
         vertex_id = self._vertex_of.get(operator_id)
         if vertex_id is None:
-            return False
+            return f"has no operator {operator_id}"
+        execution = self._execution_graph.subtasks[(vertex_id, 0)].current
+        if self._collects.answer_from_last_page(request_id, operator_id, payload, execution.attempt_id):
+            return ""
+        if self._closed:
+            return self._closed
         self._collects.add(request_id, operator_id, payload)
-        self.runs(self._execution_graph.subtasks[(vertex_id, 0)].current)
-        return True
+        self.runs(execution)
+        return ""
 
     def runs(self, execution: Execution) -> None:
         """An attempt may run now: hand it the requests that wait for it."""
@@ -98,11 +104,12 @@ class OperatorTraffic:
         """An attempt has ended; if it finished, there will be no more results."""
         if execution.attempt_id.subtask == 0 and execution.state is ExecutionState.FINISHED:
             for operator_id in self._operators_of(execution):
-                self._collects.refuse(operator_id, "the operator has finished")
+                self._collects.finish(operator_id, execution.attempt_id)
 
     def close(self, reason: str) -> None:
-        """There will be no results at all."""
-        self._collects.refuse_all(reason)
+        """There will be no more results; ``reason`` ends a sentence that begins with the job."""
+        self._closed = reason
+        self._collects.refuse_all(f"the job {reason}")
 
     def _operators_of(self, execution: Execution) -> list[str]:
         vertex = self._execution_graph.vertices[execution.attempt_id.vertex_id]

@@ -50,7 +50,7 @@ class Client:
 
     def collect(self, job: SimulatedJob) -> None:
         """Fetch results page by page until the last one, or until the job has ended."""
-        if job.job_id in self.world.store.results:
+        if job.job_id in self.world.store.results and job.job_id in self.collected_all:
             return
         offset = len(self.collected.setdefault(job.job_id, []))
         request_id = self._fetching[job.job_id] = self._ask(job.job_id, "collect")
@@ -81,7 +81,8 @@ class Client:
                 self.collected_all.add(job.job_id)
                 self.world.clock.after(PATIENCE, self.collect, job)
                 return
-        self.world.clock.after(200, self.collect, job)
+        if "has ended" not in str(reply.error) and "not found" not in str(reply.error):
+            self.world.clock.after(200, self.collect, job)
 
     def shut_down(self) -> None:
         """Until the cluster terminates."""

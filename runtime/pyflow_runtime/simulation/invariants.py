@@ -107,8 +107,6 @@ class Invariants:
             job = self.world.jobs[record.job_id]
             self.world.ledger.check_complete(job)
             self._check_uncommitted_sinks(job_manager, job)
-            if job.collects and job.job_id not in self.world.client.collected_all:
-                raise InvariantViolated("every element once", f"{job.job_id[-4:]} finished with results unfetched")
         elif isinstance(record, PersistResult) and record.status is JobStatus.CANCELED:
             self.world.ledger.check_nothing(self.world.jobs[record.job_id])
 
@@ -182,6 +180,13 @@ class Invariants:
             return
         if status is None:
             raise InvariantViolated("liveness", f"{job.job_id[-4:]} has not ended: {self._state_of(job)}")
+        if (
+            job.collects
+            and status is JobStatus.FINISHED
+            and job.job_id not in self.world.client.collected_all
+            and self.world.store.ended_under[job.job_id] == self.world.leader.epoch
+        ):
+            raise InvariantViolated("every element once", f"{job.job_id[-4:]} finished with results unfetched")
         allowed = {JobStatus.FINISHED}
         if job.job_id in self.world.cancel_requested or self.world.shutting_down:
             allowed.add(JobStatus.CANCELED)

@@ -292,6 +292,17 @@ def test_a_client_fetches_results() -> None:
     assert (reply.request_id, reply.result) == ("q", results(4))
 
 
+def test_the_last_page_can_be_fetched_again() -> None:
+    leader = Leader()
+    places = leader.running(job_graph(1))
+    fetch(leader, "q1")
+    leader.hear("t1", operator_event(1, payload=results(4)))
+    leader.finish(places)
+    assert leader.status is JobStatus.FINISHED
+    assert only_reply(fetch(leader, "q2", 4)).result == results(4)
+    assert isinstance(only_reply(fetch(leader, "q3", 3)).error, ClusterError)
+
+
 def test_requests_that_will_not_be_answered_are_refused() -> None:
     leader = Leader(FIXED_DELAY)
     places = leader.running(job_graph(1))
