@@ -37,6 +37,7 @@ from peers.report import (
     Sample,
     key_of,
     percentiles,
+    reason_of,
     render,
     replace_between_markers,
 )
@@ -242,8 +243,7 @@ def main() -> None:
             comparison.samples[key] = measure(system, python, workload, parallelism, count, round_number)
             told = "done"
         except SystemExit as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            comparison.failures[key] = lines[-1][:300] if lines else "failed"
+            comparison.failures[key] = reason_of(str(error))
             told = f"failed: {error}"
         save(path, comparison)
         print(f"[{position}/{len(steps)}] {key} {told} ({time.monotonic() - started:.1f} s)", flush=True)

@@ -23,11 +23,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "programs"))
 
-from pyflink.common import Configuration, Types, WatermarkStrategy
+from pyflink.common import Configuration, Row, Types, WatermarkStrategy
 from pyflink.datastream import FilterFunction, KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment
+from pyflink.datastream.connectors.base import Source
 from pyflink.datastream.connectors.number_seq import NumberSequenceSource
 from pyflink.datastream.data_stream import DataStream
 from pyflink.datastream.state import ValueStateDescriptor
+from pyflink.java_gateway import get_gateway
 
 from lines import line_of
 
@@ -121,16 +123,32 @@ def numbers(env: StreamExecutionEnvironment, count: int) -> DataStream:
 
 
 def paced_numbers(env: StreamExecutionEnvironment, count: int, rate: int) -> DataStream:
-    """The same at a fixed rate a second, by the rate limiter of Flink's table source ``datagen``."""
+    """(Number, time of birth) at an even rate a second, both by the JVM.
+
+    The table source ``datagen`` would send a second's records at once. The rate limiter of the source below spreads
+    them, and a table's expression adds the time before any Python runs.
+    """
     from pyflink.table import StreamTableEnvironment
 
+    jvm = get_gateway().jvm
+    kind = Types.LONG()
+    java_kind = kind.get_java_type_info()
+    datagen = jvm.org.apache.flink.connector.datagen
+    elements = jvm.java.util.stream.LongStream.range(0, count).boxed().toList()
+    function = datagen.functions.IndexLookupGeneratorFunction(java_kind, elements)
+    limit = jvm.org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy.perSecond(float(rate))
+    source = Source(datagen.source.DataGeneratorSource(function, count, limit, java_kind))
     tables = StreamTableEnvironment.create(env)
-    tables.execute_sql(
-        f"CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '{rate}',"
-        f" 'fields.n.kind' = 'sequence', 'fields.n.start' = '0', 'fields.n.end' = '{count - 1}')"
-    )
-    rows = tables.to_data_stream(tables.from_path("numbers"))
-    return rows.map(lambda row: row[0], output_type=Types.LONG())
+    numbers = env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers", type_info=kind)
+    tables.create_temporary_view("numbers", tables.from_data_stream(numbers).alias("n"))
+    return tables.to_data_stream(tables.sql_query("SELECT n, CURRENT_ROW_TIMESTAMP() FROM numbers"))
+
+
+def number_and_birth(row: Row) -> tuple[int, int]:
+    """The number and its time of birth in nanoseconds; the instant is Java's own in thread mode."""
+    instant = row[1]
+    millis = instant.to_epoch_milli() if hasattr(instant, "to_epoch_milli") else instant.toEpochMilli()
+    return row[0], millis * 1_000_000
 
 
 def configuration(options: argparse.Namespace) -> Configuration:
@@ -180,7 +198,7 @@ def build(env: StreamExecutionEnvironment, options: argparse.Namespace) -> None:
         result = keyed.process(Counter(), output_type=long_type).filter(checksum)
     else:
         born = paced_numbers(env, options.count, options.rate)
-        born = born.map(lambda number: (number, time.time_ns()), output_type=pair_type)
+        born = born.map(number_and_birth, output_type=pair_type)
         keyed = born.key_by(lambda pair: pair[0] % 1000, key_type=long_type)
         result = keyed.map(lambda pair: pair, output_type=pair_type).filter(Ages(options.output))
     result.print()  # of nothing: the filter lets none through

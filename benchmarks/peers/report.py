@@ -130,6 +130,13 @@ def percentiles(pairs: Sequence[tuple[int, int]], count: int) -> tuple[float, fl
     return statistics.median(ages), ages[min(int(len(ages) * 0.99), len(ages) - 1)]
 
 
+def reason_of(output: str) -> str:
+    """The line of a failed program's output that says most: the innermost cause of a Java trace, or the last one."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith("Caused by: ")]
+    return ([*lines[-1:], *causes] or ["failed"])[-1][:300]
+
+
 def number(value: float) -> str:
     """Three significant digits, never in scientific notation."""
     if abs(value) >= 100:

@@ -18,6 +18,7 @@ from peers.report import (
     Sample,
     number,
     percentiles,
+    reason_of,
     render,
     replace_between_markers,
     spread,
@@ -131,6 +132,14 @@ def test_the_tables_have_ours_first_and_every_row_as_wide_as_its_header() -> Non
     assert "1.0 to 1.0 (median 1.0) on 2 cores." in text
     widths = [[line.count("|") for line in block.splitlines() if line[:1] == "|"] for block in text.split("\n\n")]
     assert all(len(set(width)) <= 1 for width in widths)
+
+
+def test_a_failure_is_told_by_its_innermost_cause() -> None:
+    assert (
+        reason_of("x failed:\nCaused by: outer\n\tat a\nCaused by: inner\n\tat b\n\t... 3 more\n") == "Caused by: inner"
+    )
+    assert reason_of("wrong output\n\n") == "wrong output"
+    assert reason_of("") == "failed"
 
 
 def test_a_loaded_machine_is_said() -> None:
