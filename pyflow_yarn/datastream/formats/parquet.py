@@ -100,7 +100,7 @@ class _RowGroups(SplitRecords):
             self._file = pa.parquet.ParquetFile(split.path, memory_map=False, pre_buffer=False)
         except OSError as error:
             raise UserError(f"The input file '{split.path}' cannot be read: {error.strerror or error}.") from None
-        except pa.ArrowException as error:
+        except (pa.ArrowException, ValueError) as error:
             raise self._unreadable(error) from None
         try:
             found = self._found_columns(case_sensitive)
