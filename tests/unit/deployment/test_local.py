@@ -131,6 +131,7 @@ def test_another_program_can_take_the_cluster_over(supervisor: Callable[[str], s
     handover = first.hand_over()
     assert os.get_inheritable(handover.parent_fd)
     assert os.get_inheritable(handover.ready_fd)
+    first._parent_fd = first._ready_fd = -1  # its program would be gone: children forked here must not close them again
     second = LocalCluster.take_over(handover)
     assert not os.get_inheritable(handover.parent_fd)
     assert second.endpoint().address == "127.0.0.1:1234"
