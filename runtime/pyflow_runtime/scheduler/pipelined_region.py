@@ -29,7 +29,8 @@ class PipelinedRegion:
     def __init__(self, index: int, subtasks: list[ExecutionVertex]) -> None:
         self.index = index
         self.subtasks = subtasks
-        self.slot_keys: frozenset[SlotKey] = frozenset(subtask.slot_key for subtask in subtasks)
+        # In an order of its own: that of a set differs from process to process, and with it what a seed replays.
+        self.slot_keys: tuple[SlotKey, ...] = tuple(dict.fromkeys(subtask.slot_key for subtask in subtasks))
         self.phase = RegionPhase.WAITING_FOR_SLOTS
         self.restart_at = 0
         self.ended = 0

@@ -130,7 +130,7 @@ class Executing(JobState):
     def _free_finished_slots(self, region: PipelinedRegion) -> None:
         """Give back slots in which everything has finished: others may wait for them."""
         job = self.job
-        for key in region.slot_keys & job.slots.keys():
+        for key in [key for key in region.slot_keys if key in job.slots]:
             if all(other.finished for other in job.regions_of_slot[key]):
                 job.resources.free_slot(job.slots.pop(key).allocation_id)
 
