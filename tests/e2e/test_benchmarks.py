@@ -13,7 +13,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def lines(*names: str) -> list[dict[str, object]]:
-    command = [sys.executable, str(CHECKOUT / "benchmarks" / "run.py"), "--runs", "1", "--scale", "0.002", *names]
+    return printed("run.py", "--runs", "1", "--scale", "0.002", *names)
+
+
+def printed(script: str, *arguments: str) -> list[dict[str, object]]:
+    command = [sys.executable, str(CHECKOUT / "benchmarks" / script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -29,3 +33,10 @@ def test_throughput(built_environment: None, name: str) -> None:
 def test_start_up_and_latency(built_environment: None) -> None:
     found = lines("start_up", "latency")
     assert [line["benchmark"] for line in found] == ["start_up", *["latency"] * 4]
+
+
+def test_many_jobs_on_a_standing_cluster(built_environment: None) -> None:
+    together, following = printed("standing_cluster.py", "--clients", "3", "--jobs", "2", "--cycles", "52")
+    assert (together["benchmark"], together["jobs"]) == ("jobs at once", 6)
+    assert (following["benchmark"], following["cycles"]) == ("submit and finish", 52)
+    assert isinstance(following["kb_per_job"], float)
