@@ -163,6 +163,8 @@ class RestClient:
         connection.request(method, path, body=body.parts() if body is not None else None, headers=headers)
         response = connection.getresponse()
         content = response.read()
+        # Not left to its finaliser: a Ctrl-C that arrives in the finaliser of a file object is lost without a word.
+        response.close()
         if response.will_close:
             self._drop()
         return response.status, content

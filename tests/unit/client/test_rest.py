@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
 import time
@@ -31,6 +32,24 @@ def test_a_connection_that_the_server_closed_is_replaced(fake_rest: FakeRest) ->
     assert client.get("/x") == {"a": 2}
     client.close()
     assert fake_rest.connections == 2
+
+
+def test_an_interrupt_while_a_response_is_closed_is_not_lost(
+    fake_rest: FakeRest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finaliser that closes it would swallow the interrupt; the client would wait on as if nothing had come."""
+    fake_rest.routes["GET /v1/x"] = Answer(200, {"a": 1})
+    client = RestClient(fake_rest.endpoint(), {})
+
+    def interrupted(response: http.client.HTTPResponse) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(http.client.HTTPResponse, "flush", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.get("/x")
+        client.get("/x")
+    client.close()
 
 
 def test_each_thread_has_its_connection(fake_rest: FakeRest) -> None:
