@@ -60,8 +60,8 @@ class EmbeddedCluster:
         return Path(self.local.directory)
 
     def processes(self) -> dict[int, str]:
-        """Titles of all its processes."""
-        return descendants(self.pid)
+        """Titles of all its processes; one that has ended, and waits to be collected, has none."""
+        return {pid: title for pid, title in descendants(self.pid).items() if title}
 
     def find(self, title: str) -> list[int]:
         """Processes whose title begins so."""
