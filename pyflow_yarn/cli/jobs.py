@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager, closing
 from typing import NamedTuple
 
 from pyflow_yarn.cli.flavours import flavour_configuration
+from pyflow_yarn.cli.options import DYNAMIC_PROPERTY
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
-from pyflow_yarn.cli.registered import on_registered_cluster
 from pyflow_yarn.client.configuration import configuration_directory, warn, warn_about
+from pyflow_yarn.client.registered import on_registered_cluster
 from pyflow_yarn.client.rest import Conflict, RestClient
 from pyflow_yarn.configuration.loading import load
 from pyflow_yarn.configuration.options import EXECUTION_TARGET
@@ -164,7 +165,7 @@ def _cluster(line: CommandLine) -> AbstractContextManager[RestClient]:
             'The target "local" has no cluster to connect to: it lives inside the client that runs its program. Name'
             " the address of its REST server with -m host:port."
         )
-    configuration = on_registered_cluster(line, configuration, for_program=False)
+    configuration = on_registered_cluster(configuration, line.properties(DYNAMIC_PROPERTY), for_program=False)
     return closing(RestClient(RemoteCluster(configuration).endpoint(), configuration))
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pyflow_yarn.cli import options as opt
 from pyflow_yarn.cli.flavours import flavour_configuration
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
-from pyflow_yarn.cli.registered import on_registered_cluster
 from pyflow_yarn.client.configuration import (
     configuration_directory,
     warn,
@@ -19,6 +18,7 @@ from pyflow_yarn.client.configuration import (
 )
 from pyflow_yarn.client.interpreter import become, client_executable
 from pyflow_yarn.client.program import Program, check_readable, local_path
+from pyflow_yarn.client.registered import on_registered_cluster
 from pyflow_yarn.configuration.loading import load
 from pyflow_yarn.configuration.options import (
     EXECUTION_ATTACHED,
@@ -43,7 +43,9 @@ def run(line: CommandLine) -> int:
     program = program_of(line)
     _check_savepoint_options(line)
     try:
-        configuration = on_registered_cluster(line, effective_configuration(line), for_program=True)
+        configuration = on_registered_cluster(
+            effective_configuration(line), line.properties(opt.DYNAMIC_PROPERTY), for_program=True
+        )
         target = chosen_target(configuration)
         if target == LOCAL and configuration[EXECUTION_ATTACHED.key] == "false":
             raise ArgumentError(

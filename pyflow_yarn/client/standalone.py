@@ -10,6 +10,7 @@ from types import TracebackType
 from pyflow_yarn.client.configuration import configuration_directory, warn_about, with_defaults
 from pyflow_yarn.client.executor import ClusterExecutor
 from pyflow_yarn.client.failures import describe, traceback_lines
+from pyflow_yarn.client.registered import BY_CONFIGURATION, on_registered_cluster
 from pyflow_yarn.configuration.loading import load
 from pyflow_yarn.deployment.cluster import Cluster
 from pyflow_yarn.deployment.local import LocalCluster
@@ -22,7 +23,7 @@ def start() -> ClusterExecutor:
     """An executor on the configured target; a local cluster ends when this process does."""
     configuration = load(configuration_directory(), {})
     warn_about(configuration)
-    effective = with_defaults(configuration)
+    effective = on_registered_cluster(with_defaults(configuration), {}, for_program=True, named_by=BY_CONFIGURATION)
     local = chosen_target(effective) == LOCAL
     cluster: Cluster = LocalCluster(effective) if local else RemoteCluster(effective)
     session = _Session(cluster, ClusterExecutor(effective, cluster))

@@ -8,12 +8,14 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyflow_yarn.client.rest import RestClient
 from pyflow_yarn.deployment.cluster import Endpoint
+from pyflow_yarn.deployment.layout import source_roots
 from tests.conftest import CHECKOUT, Completed, Flink
 from tests.integration.embedded_cluster import alive, wait_until
 
@@ -46,17 +48,7 @@ class StandingCluster:
 
     def script(self, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> Completed:
         """Run one of the scripts to its end."""
-        done = subprocess.run(
-            [CHECKOUT / "bin" / name, *arguments],
-            cwd=self.flink.working_directory,
-            env=self.flink.environment({**self.env, **(env or {})}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Completed(done.returncode, done.stdout, done.stderr)
+        return self._to_its_end([CHECKOUT / "bin" / name, *arguments], env or {})
 
     def start(self, settings: Mapping[str, str] | None = None, workers: int = 1) -> StandingCluster:
         """Start it, and wait for its TaskManagers."""
@@ -73,6 +65,23 @@ class StandingCluster:
     def run(self, *arguments: str | Path, timeout: float = 60) -> Completed:
         """``bin/flink run`` without a target."""
         return self.flink("run", *arguments, env=self.env, timeout=timeout)
+
+    def python(self, *arguments: str | Path) -> Completed:
+        """Run a program by itself, with the interpreter of the tests."""
+        return self._to_its_end([sys.executable, *arguments], {"PYTHONPATH": os.pathsep.join(source_roots())})
+
+    def _to_its_end(self, command: Sequence[str | Path], env: Mapping[str, str]) -> Completed:
+        done = subprocess.run(
+            command,
+            cwd=self.flink.working_directory,
+            env=self.flink.environment({**self.env, **env}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Completed(done.returncode, done.stdout, done.stderr)
 
     def submit(self, *arguments: str | Path) -> str:
         """``bin/flink run -d``; the job's id."""

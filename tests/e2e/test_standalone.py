@@ -154,6 +154,22 @@ def test_three_task_managers_on_one_host(
     assert "42" in done.lines()
 
 
+def test_a_program_started_by_itself_finds_the_cluster(cluster: StandingCluster, program: Write) -> None:
+    cluster.start()
+    path = program("squares.py", SQUARES)
+    output = path.parent / "out"
+    done = cluster.python(path, output)
+    address = cluster.rest().endpoint.address
+    assert done.returncode == 0, done
+    assert done.stderr == f"Using the standalone cluster at {address} (another one: execution.target).\n"
+    assert sorted(map(int, written(output))) == [value * value for value in range(50)]
+    assert [job["state"] for job in cluster.get("/jobs/overview")["jobs"]] == ["FINISHED"]
+    (cluster.conf / "config.yaml").write_text("execution.target: local\n")
+    done = cluster.python(path, path.parent / "again")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(cluster.get("/jobs/overview")["jobs"]) == 1
+
+
 def test_a_second_start_is_refused_and_harms_nothing(cluster: StandingCluster) -> None:
     cluster.start()
     pid = cluster.pid("standalonesession")
