@@ -1,15 +1,15 @@
 """Every error that pyflow-yarn raises on purpose, and the one form in which a failure travels.
 
-    PyflowError                       domain    retry hint
-    ├── UserError                     user      never      the program: its functions, its data, its graph
-    │   ├── UserFunctionError         user      never      a user function raised; carries a FailureInfo
-    │   └── NotYetSupportedError      user      never      the reference system has it, this version has not
-    ├── ConfigurationError            config    never      a key, an option or a file the user wrote is wrong
-    ├── ClusterError                  cluster   maybe      JobManager, TaskManager or worker misbehaved or died
-    │   ├── JobNotFoundError          cluster   never
-    │   ├── NoResourceAvailableError  cluster   maybe      slots wanted that nobody offers
-    │   └── IllegalTransitionError    cluster   never      a state machine was asked for a move it does not have
-    └── ExternalError                 external  retry      a file system, a network, a disk
+PyflowError                       domain    retry hint
+├── UserError                     user      never      the program: its functions, its data, its graph
+│   ├── UserFunctionError         user      never      a user function raised; carries a FailureInfo
+│   └── NotYetSupportedError      user      never      the reference system has it, this version has not
+├── ConfigurationError            config    never      a key, an option or a file the user wrote is wrong
+├── ClusterError                  cluster   maybe      JobManager, TaskManager or worker misbehaved or died
+│   ├── JobNotFoundError          cluster   never
+│   ├── NoResourceAvailableError  cluster   maybe      slots wanted that nobody offers
+│   └── IllegalTransitionError    cluster   never      a state machine was asked for a move it does not have
+└── ExternalError                 external  retry      a file system, a network, a disk
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from pyflow_yarn.client.blobs import Blob
+from pyflow_yarn.client.heartbeats import ClientHeartbeats, ends_with_client
 from pyflow_yarn.client.job_client import JobCancelledError, RestJobClient
 from pyflow_yarn.client.packaging import package, submission_body
 from pyflow_yarn.client.progress import progress_line
@@ -55,6 +56,7 @@ class ClusterExecutor:
         self._python_executable = python_executable
         self._client: RestClient | None = None
         self._collected: set[str] = set()
+        self._heartbeats: list[ClientHeartbeats] = []
         self.jobs: list[RestJobClient] = []
 
     @property
@@ -81,6 +83,8 @@ class ClusterExecutor:
         progress = progress_line(rest, graph.job_id, graph.name, prints=_prints(job)) if attached else None
         client = RestJobClient(rest, graph.job_id, attached, progress)
         self.jobs.append(client)
+        if ends_with_client(graph.configuration):
+            self._heartbeats.append(ClientHeartbeats(rest, client, graph.configuration))
         sys.stdout.write(f"Job has been submitted with JobID {graph.job_id}\n")
         sys.stdout.flush()
         return client
@@ -133,6 +137,8 @@ class ClusterExecutor:
 
     def close(self) -> None:
         """Close the connection to the cluster."""
+        for heartbeats in self._heartbeats:
+            heartbeats.stop()
         if self._client is not None:
             self._client.close()
 

@@ -14,7 +14,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     classloader.parent-first-patterns.additional classloader.parent-first-patterns.default classloader.resolve-order
     cleanup-strategy.exponential-delay.attempts cleanup-strategy.exponential-delay.initial-backoff
     cleanup-strategy.exponential-delay.max-backoff cleanup-strategy.fixed-delay.attempts
-    cleanup-strategy.fixed-delay.delay cleanup-strategy.type client.heartbeat.interval client.heartbeat.timeout
+    cleanup-strategy.fixed-delay.delay cleanup-strategy.type
     client.retry-period client.timeout cluster.evenly-spread-out-slots
     cluster.fine-grained-resource-management.enabled cluster.id cluster.intercept-user-system-exit
     cluster.io-pool.size cluster.processes.halt-on-fatal-error cluster.registration.error-delay

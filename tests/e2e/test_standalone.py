@@ -299,6 +299,25 @@ def test_word_count_survives_task_managers_killed_and_stopped(
     assert alive(stopped)
 
 
+def test_a_job_ends_with_its_killed_client(cluster: StandingCluster, program: Write, tmp_path: Path) -> None:
+    cluster.start()
+    settings = ("-Dclient.heartbeat.interval=200ms", "-Dclient.heartbeat.timeout=2s")
+    path, gate = program("waits.py", WAITING), tmp_path / "gate"
+    client = cluster.flink.start("run", "-sae", *settings, path, gate, env=cluster.env)
+    assert client.stdout is not None
+    line = client.stdout.readline()
+    submitted = SUBMITTED.match(line)
+    assert submitted is not None, line
+    job = submitted[1]
+    wait_until("the task", Path(f"{gate}.running").exists)
+    started = cluster.get(f"/jobs/{job}")["start-time"]
+    wait_until("heartbeats beyond the time-out", lambda: cluster.get(f"/jobs/{job}")["now"] > started + 3_000)
+    assert cluster.job_state(job) == "RUNNING"
+    client.kill()
+    client.wait()
+    cluster.await_state(job, "CANCELED", 30)
+
+
 def test_twenty_jobs_of_five_clients_at_once(cluster: StandingCluster, program: Write, tmp_path: Path) -> None:
     cluster.start({"taskmanager.numberOfTaskSlots": "2"}, 2)
     job = program("squares.py", SQUARES)

@@ -32,6 +32,15 @@ EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT: ConfigOption[bool] = ConfigOption(
     False,
     "Whether the job is cancelled when its attached client ends abruptly.",
 )
+CLIENT_HEARTBEAT_INTERVAL: ConfigOption[int] = ConfigOption(
+    "client.heartbeat.interval",
+    duration(1),
+    30_000,
+    "How often a client whose job is cancelled with it (`execution.shutdown-on-attached-exit`) says that it lives.",
+)
+CLIENT_HEARTBEAT_TIMEOUT: ConfigOption[int] = ConfigOption(
+    "client.heartbeat.timeout", duration(1), 180_000, "After which silence of such a client its job is cancelled."
+)
 EXECUTION_RUNTIME_MODE: ConfigOption[str] = ConfigOption(
     "execution.runtime-mode",
     choice("STREAMING", "BATCH", "AUTOMATIC"),

@@ -57,6 +57,7 @@ class ControlPlane:
             events.SubmitJob: self._submit_job,
             events.CancelJob: self._cancel_job,
             events.CollectRequest: self._collect,
+            events.ClientHeartbeat: lambda event: self._with_job(event, self._await_client),
             events.JobPersisted: lambda event: self._with_job(event, lambda job: job.state.graph_persisted()),
             events.CommitPersisted: lambda event: self._with_job(event, lambda job: job.state.commit_persisted()),
             events.ResultPersisted: lambda event: self._with_job(event, lambda job: job.state.result_persisted()),
@@ -104,10 +105,9 @@ class ControlPlane:
         self._resources.start(recovering=bool(event.jobs))
         for graph in event.jobs:
             if graph.job_id not in self._ended:
-                job = self._jobs[graph.job_id] = JobMaster(
-                    graph, self.configuration, self._outbox, self._resources
-                )
+                job = self._jobs[graph.job_id] = JobMaster(graph, self.configuration, self._outbox, self._resources)
                 job.recovered(event.committing.get(graph.job_id))
+                self._await_client(job)
 
     def _leadership_revoked(self, event: events.LeadershipRevoked) -> None:
         self._leading = False
@@ -141,6 +141,12 @@ class ControlPlane:
                 return
             self._jobs[job_id] = job
             job.submitted(event.request_id)
+            self._await_client(job)
+
+    def _await_client(self, job: JobMaster) -> None:
+        """The client of a job that is cancelled with it has lived just now: wait for its next heartbeat."""
+        if job.client_timeout is not None and not job.is_terminated:
+            self._outbox.set_timer(f"client/{job.job_id}", self._outbox.now + job.client_timeout)
 
     def _cancel_job(self, event: events.CancelJob) -> None:
         job = self._jobs.get(event.job_id)
@@ -202,6 +208,9 @@ class ControlPlane:
             self._resources.timer_fired(event.key)
         elif area == "forget":
             self._jobs.pop(rest, None)
+        elif area == "client":
+            if rest in self._jobs:
+                self._jobs[rest].state.cancel()
         elif area == "job":
             job_id, _, name = rest.partition("/")
             job = self._jobs.get(job_id)

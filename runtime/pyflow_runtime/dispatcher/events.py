@@ -52,6 +52,12 @@ class CancelJob(Event, frozen=True, kw_only=True):
     job_id: str
 
 
+class ClientHeartbeat(Event, frozen=True, kw_only=True):
+    """The client that submitted the job lives; matters to a job that is cancelled when its client is silent."""
+
+    job_id: str
+
+
 class JobPersisted(Event, frozen=True, kw_only=True):
     """The JobStore holds the graph now."""
 

@@ -108,6 +108,9 @@ class JobManagerGateway(Protocol):
     async def cancel_job(self, job_id: str) -> None:
         """Ask for cancellation. ``JobNotFoundError``; ``ClusterError`` if it ended in another state already."""
 
+    def client_heartbeat(self, job_id: str) -> None:
+        """The client of that job lives. ``JobNotFoundError`` if the job is unknown."""
+
     def cluster(self) -> ClusterView: ...
 
     def jobs(self) -> list[JobView]:

@@ -15,9 +15,7 @@ def merge(accumulators: Iterable[Accumulator]) -> list[Accumulator]:
     for accumulator in accumulators:
         former = merged.get(accumulator.name)
         if former is not None:
-            accumulator = Accumulator(
-                name=accumulator.name, type=accumulator.type, value=_combine(former, accumulator)
-            )
+            accumulator = Accumulator(name=accumulator.name, type=accumulator.type, value=_combine(former, accumulator))
         merged[accumulator.name] = accumulator
     return list(merged.values())
 

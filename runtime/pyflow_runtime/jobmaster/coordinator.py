@@ -24,14 +24,10 @@ class Coordinator:
         self.incarnation += 1
         self.alive = True
         self._outbox.emit(
-            StartCoordinator(
-                job_id=self._graph.job_id, incarnation=self.incarnation, environment=self._environment
-            )
+            StartCoordinator(job_id=self._graph.job_id, incarnation=self.incarnation, environment=self._environment)
         )
         vertices = [
-            vertex
-            for vertex in self._graph.vertices
-            if any(operator.coordinated for operator in vertex.operators)
+            vertex for vertex in self._graph.vertices if any(operator.coordinated for operator in vertex.operators)
         ]
         self.send(StartCoordination(job_id=self._graph.job_id, vertices=vertices))
 

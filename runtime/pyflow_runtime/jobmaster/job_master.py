@@ -85,6 +85,7 @@ class JobMaster:
         self.restart_strategy = restart_strategy(settings, f"{graph.job_id}/{outbox.epoch}")
         self.full_failover = options.JOBMANAGER_EXECUTION_FAILOVER_STRATEGY.read(settings) == "full"
         self.slot_request_timeout = options.SLOT_REQUEST_TIMEOUT.read(settings)
+        self.client_timeout = _client_timeout(graph.configuration)
         self.history = ExceptionHistory(options.WEB_EXCEPTION_HISTORY_SIZE.read(settings))
         self.coordinator = Coordinator(graph, self.environment, outbox)
         self.traffic = OperatorTraffic(self.execution_graph, self.coordinator, outbox)
@@ -489,3 +490,9 @@ class JobMaster:
         )
 
 
+def _client_timeout(configuration: Mapping[str, str]) -> int | None:
+    """Milliseconds of silence of its client that cancel the job; None if it outlives its client."""
+    ends = options.EXECUTION_ATTACHED.read(configuration) and options.EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT.read(
+        configuration
+    )
+    return options.CLIENT_HEARTBEAT_TIMEOUT.read(configuration) if ends else None

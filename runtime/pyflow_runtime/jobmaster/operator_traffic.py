@@ -21,9 +21,7 @@ class OperatorTraffic:
         self._coordinator = coordinator
         self._outbox = outbox
         self._collects = CollectRequests(outbox)
-        operators = [
-            (operator, vertex) for vertex in execution_graph.graph.vertices for operator in vertex.operators
-        ]
+        operators = [(operator, vertex) for vertex in execution_graph.graph.vertices for operator in vertex.operators]
         self._closed = ""
         self._vertex_of = {operator.id: vertex.id for operator, vertex in operators}
         self._coordinated = {operator.id for operator, _ in operators if operator.coordinated}

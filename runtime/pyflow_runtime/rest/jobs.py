@@ -13,7 +13,7 @@ from starlette.responses import Response
 from pyflow_runtime.dispatcher.views import JobManagerGateway, JobView
 from pyflow_runtime.executiongraph.states import ExecutionState, JobStatus
 from pyflow_runtime.rest.answers import RequestError, json_answer
-from pyflow_runtime.rest.parameters import identifier, job_of, query_number, shown, string_list
+from pyflow_runtime.rest.parameters import identifier, job_of, json_body, query_number, shown, string_list
 from pyflow_runtime.rest.shapes import (
     Json,
     accumulator_objects,
@@ -232,6 +232,20 @@ async def change_job(request: Request, gateway: JobManagerGateway) -> Response:
     if mode != "cancel":
         raise RequestError(400, f"'{shown(mode)}' is not a mode of ending a job: 'cancel' is.")
     return await cancel_job(request, gateway)
+
+
+class ClientHeartbeatBody(msgspec.Struct, rename="camel"):
+    """``expired_timestamp``, epoch milliseconds by the client's clock, is not used: clocks differ between hosts."""
+
+    expired_timestamp: int
+
+
+async def client_heartbeat(request: Request, gateway: JobManagerGateway) -> Response:
+    """The client that submitted the job lives: it is not cancelled for another ``client.heartbeat.timeout``."""
+    job_id = identifier(request, "job", "job")
+    await json_body(request, ClientHeartbeatBody)
+    gateway.client_heartbeat(job_id)
+    return json_answer({}, 202)
 
 
 async def cancel_job(request: Request, gateway: JobManagerGateway) -> Response:

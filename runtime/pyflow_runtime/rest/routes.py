@@ -48,6 +48,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", _JOB, jobs.job_detail),
     Endpoint("PATCH", _JOB, jobs.change_job, "mode=cancel"),
     Endpoint("GET", f"{_JOB}/yarn-cancel", jobs.cancel_job),
+    Endpoint("PATCH", f"{_JOB}/clientHeartbeat", jobs.client_heartbeat, "{expiredTimestamp}"),
     Endpoint("GET", f"{_JOB}/status", jobs.job_status),
     Endpoint("GET", f"{_JOB}/plan", jobs.job_plan),
     Endpoint("GET", f"{_JOB}/config", jobs.job_configuration),

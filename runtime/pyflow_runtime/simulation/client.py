@@ -57,9 +57,7 @@ class Client:
         payload = msgspec.msgpack.encode(FetchResults(request_id, offset))
         operator_id = job.sinks[0].operators[0].id
         self.world.leader.post(
-            events.CollectRequest(
-                request_id=request_id, job_id=job.job_id, operator_id=operator_id, payload=payload
-            )
+            events.CollectRequest(request_id=request_id, job_id=job.job_id, operator_id=operator_id, payload=payload)
         )
         self.world.clock.after(2 * PATIENCE, self._collect_again, job, request_id)
 

@@ -120,4 +120,3 @@ def _parallelism(random: Random, common: int, same: bool, alone: bool) -> int:
     if alone:
         return 1
     return common if same else random.randint(1, 4)
-

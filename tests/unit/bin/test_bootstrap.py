@@ -276,9 +276,7 @@ def test_no_python_is_one_sentence(checkout: Checkout, tmp_path: Path) -> None:
     (tools / "python3").chmod(0o755)
     done = checkout.run(env={"PATH": str(tools)})
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "pyflow: found no Python 3.11 or later on PATH: install one, or name it in PYFLOW_PYTHON.\n"
-    )
+    assert done.stderr == ("pyflow: found no Python 3.11 or later on PATH: install one, or name it in PYFLOW_PYTHON.\n")
     done = checkout.run(env={"PYFLOW_PYTHON": "/bin/false"})
     assert done.returncode == 1
     assert done.stderr == "pyflow: PYFLOW_PYTHON names /bin/false, which is no Python 3.11 or later.\n"

@@ -138,9 +138,7 @@ class Leader:
 
     def hear(self, name: str, message: FromTaskManagerMessage, incarnation: str = "i1") -> list[effects.Effect]:
         """A TaskManager says something."""
-        return self.handle(
-            events.TaskManagerMessage(task_manager_id=name, incarnation=incarnation, message=message)
-        )
+        return self.handle(events.TaskManagerMessage(task_manager_id=name, incarnation=incarnation, message=message))
 
     def fire(self, key: str, after: int = 1) -> list[effects.Effect]:
         """A timer fires."""

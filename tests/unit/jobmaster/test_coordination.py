@@ -270,9 +270,7 @@ def test_a_failed_job_without_a_coordinator_is_cleaned_up_by_another() -> None:
 
 def fetch(leader: Leader, request_id: str, offset: int = 5) -> list[effects.Effect]:
     payload = msgspec.msgpack.encode(FetchResults("f1", offset))
-    return leader.handle(
-        events.CollectRequest(request_id=request_id, job_id=JOB, operator_id="o0", payload=payload)
-    )
+    return leader.handle(events.CollectRequest(request_id=request_id, job_id=JOB, operator_id="o0", payload=payload))
 
 
 def results(offset: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pyflow_runtime.dispatcher import effects, events
@@ -22,7 +23,7 @@ from pyflow_yarn.errors import (
     NotYetSupportedError,
     UserError,
 )
-from pyflow_yarn.graph.job_graph import Partitioning
+from pyflow_yarn.graph.job_graph import JobGraph, Partitioning
 from tests.unit.jobmaster.control_planes import (
     BOOM,
     JOB,
@@ -311,3 +312,43 @@ def test_views_count_jobs_and_slots() -> None:
     assert (subtask.host, subtask.endpoint, subtask.state) == ("host-t1", "host-t1:7", ExecutionState.RUNNING)
     leader.finish(places)
     assert leader.machine.cluster().jobs_finished == 1
+
+
+def client_timer(answer: list[effects.Effect]) -> effects.SetTimer:
+    (timer,) = (timer for timer in find(answer, effects.SetTimer) if timer.key.startswith("client/"))
+    return timer
+
+
+def with_client(attached: str = "true") -> JobGraph:
+    configuration = {
+        "execution.attached": attached,
+        "execution.shutdown-on-attached-exit": "true",
+        "client.heartbeat.timeout": "20 s",
+    }
+    return msgspec.structs.replace(job_graph(1), configuration=configuration)
+
+
+def test_a_job_ends_with_its_client() -> None:
+    leader = Leader()
+    leader.register("t1", 1)
+    submitted = leader.now + 1
+    assert client_timer(leader.submit(with_client())).at == submitted + 20_000
+    leader.now += 15_000
+    timer = client_timer(leader.handle(events.ClientHeartbeat(job_id=JOB)))
+    assert timer.at == leader.now + 20_000
+    leader.fire(timer.key)
+    assert leader.status in (JobStatus.CANCELLING, JobStatus.CANCELED)
+
+
+@pytest.mark.parametrize("graph", [job_graph(1), with_client(attached="false")])
+def test_other_jobs_outlive_their_clients(graph: JobGraph) -> None:
+    leader = Leader()
+    leader.register("t1", 1)
+    answer = leader.submit(graph) + leader.handle(events.ClientHeartbeat(job_id=JOB))
+    assert not [timer for timer in find(answer, effects.SetTimer) if timer.key.startswith("client/")]
+
+
+def test_another_leader_waits_for_the_client_too() -> None:
+    leader = Leader(jobs=[with_client()])
+    leader.fire(f"client/{JOB}")
+    assert leader.status in (JobStatus.CANCELLING, JobStatus.CANCELED)

@@ -134,6 +134,7 @@ class FakeGateway:
     def __init__(self, *jobs: JobView) -> None:
         self.configuration = {"rest.server.max-content-length": "100000", "my.password": "hunter2"}
         self.views = {view.job_id: view for view in jobs}
+        self.heartbeats: list[str] = []
         self.submitted: list[tuple[JobGraph, dict[str, bytes]]] = []
         self.known_blobs: set[str] = set()
         self.blobs: dict[str, bytes] = {}
@@ -157,6 +158,9 @@ class FakeGateway:
         if view.status in (JobStatus.FINISHED, JobStatus.FAILED):
             raise ClusterError(f"Job {job_id} cannot be cancelled: it is {view.status}.")
         self.cancelled.append(job_id)
+
+    def client_heartbeat(self, job_id: str) -> None:
+        self.heartbeats.append(self.job(job_id).job_id)
 
     def cluster(self) -> ClusterView:
         return ClusterView(

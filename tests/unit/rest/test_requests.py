@@ -127,6 +127,14 @@ def test_wrong_ids_and_numbers(client: Client, path: str, status: int, sentence:
     assert (answer.status, answer.error) == (status, sentence)
 
 
+def test_client_heartbeats(client: Client, gateway: FakeGateway) -> None:
+    body = b'{"expiredTimestamp": 1700000000000}'
+    assert client.call("PATCH", f"/jobs/{JOB}/clientHeartbeat", body).status == 202
+    assert client.call("PATCH", f"/jobs/{'c' * 32}/clientHeartbeat", body).status == 404
+    assert client.call("PATCH", f"/jobs/{JOB}/clientHeartbeat", b"{}").status == 400
+    assert gateway.heartbeats == [JOB]
+
+
 def test_cancellation(client: Client, gateway: FakeGateway) -> None:
     assert client.call("PATCH", f"/jobs/{JOB}?mode=cancel").status == 202
     assert client.call("PATCH", f"/jobs/{JOB.upper()}", b"{}").json == {}

@@ -88,9 +88,7 @@ def test_failure_rate_has_the_defaults_of_the_reference_system() -> None:
 
 
 @given(limit=st.integers(1, 6), interval=st.integers(1, 10_000), gaps=pauses)
-def test_failure_rate_tolerates_so_many_failures_within_an_interval(
-    limit: int, interval: int, gaps: list[int]
-) -> None:
+def test_failure_rate_tolerates_so_many_failures_within_an_interval(limit: int, interval: int, gaps: list[int]) -> None:
     strategy, failures = FailureRate(limit, interval, 7), times(gaps)
     for count, now in enumerate(failures, start=1):
         lately = sum(now - earlier <= interval for earlier in failures[:count])

@@ -10,9 +10,7 @@ from tests.unit.jobmaster.control_planes import job_graph
 
 
 def regions(graph: JobGraph) -> list[set[tuple[str, int]]]:
-    return [
-        {subtask.key for subtask in region.subtasks} for region in pipelined_regions(ExecutionGraph(graph, 0, 0))
-    ]
+    return [{subtask.key for subtask in region.subtasks} for region in pipelined_regions(ExecutionGraph(graph, 0, 0))]
 
 
 def test_all_to_all_connects_everything() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyflow_runtime.dispatcher.control_plane import ControlPlane
 from pyflow_runtime.dispatcher.effects import Reply
-from pyflow_runtime.dispatcher.events import CancelJob, CollectRequest, Event, ShutDown, SubmitJob
+from pyflow_runtime.dispatcher.events import CancelJob, ClientHeartbeat, CollectRequest, Event, ShutDown, SubmitJob
 from pyflow_runtime.dispatcher.shell.blobs import BlobServer
 from pyflow_runtime.dispatcher.views import ClusterView, ExceptionEntry, JobView, TaskManagerView
 from pyflow_runtime.highavailability.job_store import JobResult
@@ -100,6 +100,11 @@ class Gateway:
     async def cancel_job(self, job_id: str) -> None:
         """See ``JobManagerGateway``."""
         await self._ask(lambda request_id: CancelJob(request_id=request_id, job_id=job_id), REPLY_TIMEOUT)
+
+    def client_heartbeat(self, job_id: str) -> None:
+        """See ``JobManagerGateway``."""
+        self.job(job_id)
+        self._feed(ClientHeartbeat(job_id=job_id))
 
     def cluster(self) -> ClusterView:
         """See ``JobManagerGateway``."""
