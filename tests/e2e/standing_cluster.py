@@ -113,6 +113,10 @@ class StandingCluster:
         """How many subtasks of the job run."""
         return sum(vertex["tasks"]["RUNNING"] for vertex in self.get(f"/jobs/{job_id}")["vertices"])
 
+    def failures(self, job_id: str) -> int:
+        """How many failures of the job are known."""
+        return len(self.get(f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"])
+
     def await_state(self, job_id: str, state: str, deadline: float = 60) -> None:
         """Wait until the job is in that state."""
         wait_until(f"{job_id} {state}", lambda: self.job_state(job_id) == state, deadline)
