@@ -1,6 +1,6 @@
 """Made-up orders, made and added up in parallel; the sum of each customer is written when the input has ended.
 
-    bin/flink run -p 2 examples/data_generator.py --count 100000
+bin/flink run -p 2 examples/data_generator.py --count 100000
 """
 
 from __future__ import annotations

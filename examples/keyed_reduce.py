@@ -1,6 +1,6 @@
 """Rolling turnover per product: each sale gives the product's total so far.
 
-    bin/flink run examples/keyed_reduce.py
+bin/flink run examples/keyed_reduce.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Temperatures in Fahrenheit become Celsius, and the frosty ones are kept.
 
-    bin/flink run examples/map_filter.py
+bin/flink run examples/map_filter.py
 """
 
 from __future__ import annotations

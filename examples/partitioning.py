@@ -1,6 +1,6 @@
 """Which subtask a record goes to: dealt out in turn, or chosen by a function of the program.
 
-    bin/flink run -p 3 examples/partitioning.py
+bin/flink run -p 3 examples/partitioning.py
 """
 
 from __future__ import annotations

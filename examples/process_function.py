@@ -1,6 +1,6 @@
 """State per key: warns of a machine that has become hotter three times in a row.
 
-    bin/flink run examples/process_function.py
+bin/flink run examples/process_function.py
 """
 
 from __future__ import annotations

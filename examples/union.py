@@ -1,6 +1,6 @@
 """Several streams of one type become one.
 
-    bin/flink run examples/union.py
+bin/flink run examples/union.py
 """
 
 from __future__ import annotations

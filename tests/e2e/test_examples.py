@@ -56,9 +56,7 @@ def test_word_count_from_file_to_folder(
 ) -> None:
     words = word_file(lines=20_000)
     output = tmp_path / "counts"
-    done = flink(
-        "run", "-p", str(parallelism), EXAMPLES / "word_count.py", "--input", words.path, "--output", output
-    )
+    done = flink("run", "-p", str(parallelism), EXAMPLES / "word_count.py", "--input", words.path, "--output", output)
     assert succeeded(done) == []
     assert counted(output_lines(output)) == words.counts
 

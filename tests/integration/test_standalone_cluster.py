@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,7 +119,14 @@ def collect(executor: ClusterExecutor) -> list[int]:
         return sorted(results)
 
 
-def test_jobs_run_over_tcp_and_task_managers_find_the_next_job_manager(standalone: Standalone) -> None:
+TLS = {"security.ssl.internal.enabled": "true", "taskmanager.network.transport": "tls"}
+
+
+@pytest.mark.parametrize("settings", [{}, TLS], ids=["tcp", "tls"])
+def test_jobs_run_over_tcp_and_task_managers_find_the_next_job_manager(
+    standalone: Standalone, settings: dict[str, str]
+) -> None:
+    standalone.settings |= settings
     job_manager = standalone.start_job_manager()
     first = standalone.start_task_manager("t1")
     executor = standalone.executor()
@@ -155,6 +163,42 @@ def test_a_task_manager_ends_orderly_and_completely(standalone: Standalone) -> N
         executor.close()
 
 
+def test_task_managers_with_keys_of_their_own_exchange_records(standalone: Standalone) -> None:
+    standalone.settings |= {**TLS, "taskmanager.numberOfTaskSlots": "1"}
+    standalone.start_job_manager()
+    for name in ("t1", "t2"):
+        standalone.start_task_manager(name)
+    executor = standalone.executor()
+    try:
+        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 2)
+        assert collect(executor) == [value * value for value in range(100)]
+    finally:
+        executor.close()
+    keys = {(standalone.directory / name / "tls" / "key.pem").read_bytes() for name in ("j", "t1", "t2")}
+    assert len(keys) == 3
+
+
+def test_a_task_manager_joins_the_cluster_that_took_the_place_of_its_own(standalone: Standalone) -> None:
+    standalone.settings |= {**TLS, "heartbeat.interval": "200 ms", "heartbeat.timeout": "1 s"}
+    job_manager = standalone.start_job_manager()
+    standalone.start_task_manager("t1")
+    executor = standalone.executor()
+    try:
+        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+    finally:
+        executor.close()
+    job_manager.send_signal(signal.SIGTERM)
+    assert job_manager.wait(10) == 0
+    shutil.rmtree(standalone.job_manager_directory / "ca")
+    standalone.start_job_manager()
+    executor = standalone.executor()
+    try:
+        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+        assert len(collect(executor)) == 100
+    finally:
+        executor.close()
+
+
 def test_a_damaged_job_store_is_named(standalone: Standalone, capfd: pytest.CaptureFixture[str]) -> None:
     job_manager = standalone.start_job_manager()
     wait_until("leadership", (standalone.job_manager_directory / "endpoint.json").exists)
@@ -181,7 +225,9 @@ def test_a_job_manager_that_another_replaced_ends(standalone: Standalone) -> Non
         executor.close()
 
 
-def test_a_wrong_secret_is_refused(standalone: Standalone, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("settings", [{}, TLS], ids=["tcp", "tls"])
+def test_a_wrong_secret_is_refused(standalone: Standalone, settings: dict[str, str]) -> None:
+    standalone.settings |= settings
     standalone.start_job_manager()
     wrong = standalone.directory / "wrong"
     wrong.write_text("0" * 64)

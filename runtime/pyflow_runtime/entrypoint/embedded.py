@@ -200,9 +200,9 @@ class Supervisor:
             return
 
         def make() -> int:
-            from pyflow_runtime.network.certificates import make_certificates
+            from pyflow_runtime.security.authority import CertificateAuthority
 
-            make_certificates(directory)
+            CertificateAuthority(self._layout.authority).equip(directory, "worker")
             return 0
 
         # In a process of its own: the library is large, and its pages would be in every worker.

@@ -28,7 +28,8 @@ from pyflow_runtime.processes.control import (
 from pyflow_runtime.processes.layout import Layout, read_configuration, read_secret
 from pyflow_runtime.resourcemanager.driver import ResourceDriver, StandaloneDriver
 from pyflow_runtime.resourcemanager.embedded_driver import EmbeddedDriver
-from pyflow_runtime.rpc.session import tls_context
+from pyflow_runtime.rpc.tls import ServerTls, server_tls
+from pyflow_runtime.security.authority import CertificateAuthority
 from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import PyflowError
 
@@ -62,7 +63,8 @@ def run(
     rpc: list[socket.socket],
     rpc_address: str,
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]],
-    certificates: Path | None = None,
+    tls: ServerTls | None = None,
+    authority: Path | None = None,
     outlives_machine: bool = True,
     log_file: Path | None = None,
 ) -> int:
@@ -73,7 +75,6 @@ def run(
     start_logging(log_file or layout.logs / "jobmanager.log", level, rotate=True, max_files=max_files)
     adopt_orphans()
     wants_token = options.SECURITY_REST_AUTH.read(configuration) == "token"
-    tls = options.SECURITY_SSL_INTERNAL_ENABLED.read(configuration)
     settings = JobManagerSettings(
         configuration=configuration,
         layout=layout,
@@ -85,13 +86,24 @@ def run(
         secret=read_secret(layout.secret, create=False),
         store=lambda: DirectoryJobStore(layout.job_store, sync=outlives_machine),
         driver=driver,
-        tls=tls_context(certificates, server=True) if tls and certificates is not None else None,
+        tls=tls,
+        authority=authority,
     )
 
     async def live() -> int:
         return await JobManagerProcess(settings).run()
 
     return asyncio.run(live())
+
+
+def _tls(configuration: Mapping[str, str], layout: Layout, given: Path | None) -> tuple[ServerTls | None, Path | None]:
+    """How TLS is spoken, if it is: with the certificates given, or as the first member of an authority of our own."""
+    if not options.SECURITY_SSL_INTERNAL_ENABLED.read(configuration):
+        return None, None
+    if given is not None:
+        return server_tls(given), None
+    CertificateAuthority(layout.authority).equip(layout.certificates, "jobmanager")
+    return server_tls(layout.certificates), layout.authority
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,6 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
             "secret_file": str(layout.secret),
         }
         local = listen_unix(layout.rpc_socket)
+        tls, authority = _tls(configuration, layout, given.certificates)
     except PyflowError as error:
         if given.ready_fd >= 0:
             report_ready(given.ready_fd, {"error": str(error)})
@@ -140,7 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
             [rpc, local],
             ready["rpc_address"],
             driver=lambda: (StandaloneDriver(), None),
-            certificates=given.certificates,
+            tls=tls,
+            authority=authority,
             log_file=given.log_file,
         )
     except PyflowError as error:

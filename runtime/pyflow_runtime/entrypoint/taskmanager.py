@@ -31,7 +31,6 @@ from pyflow_runtime.processes.control import (
 )
 from pyflow_runtime.processes.layout import Endpoint, Layout, read_configuration, read_secret
 from pyflow_runtime.processes.zygote import run_zygote, warm_up
-from pyflow_runtime.rpc.session import tls_context
 from pyflow_runtime.taskexecutor.messages import RegisterTaskManager
 from pyflow_runtime.taskexecutor.shell.machine_facts import hardware
 from pyflow_runtime.taskexecutor.shell.process import TaskManagerProcess, TaskManagerSettings
@@ -70,6 +69,7 @@ def run(
     address: Callable[[], str],
     secret: str,
     certificates: Path | None = None,
+    joins: bool = False,
     own_log: Path | None = None,
     ready_fd: int = -1,
 ) -> int:
@@ -102,7 +102,6 @@ def run(
         pid=own,
         started=int(time.time() * 1000),
     )
-    tls = options.SECURITY_SSL_INTERNAL_ENABLED.read(configuration)
     settings = TaskManagerSettings(
         registration=registration,
         configuration=configuration,
@@ -110,8 +109,8 @@ def run(
         log_directory=log_directory,
         address=address,
         secret=secret,
-        tls=tls_context(certificates, server=False) if tls and certificates is not None else None,
-        certificate_directory=str(certificates) if certificates is not None else "",
+        certificates=certificates,
+        joins=joins,
         memory_limit=memory.slot_total if memory_is_given(configuration) else 0,
         bind_host=options.TASKMANAGER_BIND_HOST.read(configuration) or "127.0.0.1",
         zygote=(ours, zygote),
@@ -165,6 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
         configured = options.JOBMANAGER_RPC_ADDRESS.read(configuration) or "localhost"
         fallback = given.jobmanager or f"{configured}:{options.JOBMANAGER_RPC_PORT.read(configuration)}"
         secret = read_secret(given.secret_file or directory / "secret", create=False)
+        joins = options.SECURITY_SSL_INTERNAL_ENABLED.read(configuration) and given.certificates is None
         warm_up()
         slots = options.TASKMANAGER_NUMBER_OF_TASK_SLOTS.read(configuration)
         return run(
@@ -177,7 +177,8 @@ def main(arguments: list[str] | None = None) -> int:
             log_directory=_log_directory(given, configuration, directory),
             address=endpoint_address(given.endpoint_file, fallback) if given.endpoint_file else lambda: fallback,
             secret=secret,
-            certificates=given.certificates,
+            certificates=given.certificates or (directory / "tls" if joins else None),
+            joins=joins,
             own_log=given.log_file,
             ready_fd=given.ready_fd,
         )

@@ -30,6 +30,7 @@ from pyflow_runtime.network.link import Link
 from pyflow_runtime.network.local import LocalInput, LocalOutput
 from pyflow_runtime.network.memory import NetworkMemory
 from pyflow_runtime.network.transport import Transport
+from pyflow_runtime.rpc.tls import mutual_tls
 from pyflow_runtime.taskexecutor.messages import ChannelTarget, InputEdge, OutputEdge, WorkerAddress
 from pyflow_runtime.worker.messages import WorkerSettings
 from pyflow_yarn.graph.job_graph import Partitioning
@@ -211,9 +212,7 @@ class Exchange:
         """How TLS is spoken, as server or as client."""
         context = self._contexts.get(server)
         if context is None:
-            from pyflow_runtime.rpc.session import tls_context  # with asyncio, which nothing else here needs
-
-            context = tls_context(Path(self._settings.certificate_directory), server=server)
+            context = mutual_tls(Path(self._settings.certificate_directory), server=server)
             self._contexts[server] = context
         return context
 

@@ -3,7 +3,8 @@
 conf.json           the effective configuration, as the client wrote it
 token               of the REST interface (0600)
 secret              of the cluster, for connections by TCP (0600)
-tls/                ca.pem, cert.pem, key.pem (0600), if workers are told to use TLS
+ca/                 ca.pem, ca-key.pem (0600) of the cluster's certificate authority, if there is TLS
+tls/                ca.pem, cert.pem, key.pem (0600) of a member
 jm.sock             RPC of the JobManager
 endpoint.json       where the leading JobManager is: epoch, rest_address, rpc_address, pid
 supervisor.lock     flock of the supervisor and everything it forked: while held, somebody lives
@@ -43,6 +44,7 @@ class Layout:
         self.configuration = directory / "conf.json"
         self.token = directory / "token"
         self.secret = directory / "secret"
+        self.authority = directory / "ca"
         self.certificates = directory / "tls"
         self.rpc_socket = directory / "jm.sock"
         self.endpoint = directory / "endpoint.json"

@@ -10,11 +10,16 @@
     or, at any time                            ←    CLOSE reason
 
 Both proofs are HMAC-SHA256 over both nonces, role and identity, with different labels: neither can be replayed or
-reflected. Both sides are pure; ``connect_unix`` drives the client's on a blocking socket, ``rpc.session`` on streams.
+reflected. Under TLS they also cover the server's certificate as each side sees it: whoever stands between the two has
+another one, and nothing to prove. So a process that knows the secret, but has no certificate yet, may join
+(``JOINING``). Everybody else has a certificate.
+
+Both sides are pure; ``connect_unix`` drives the client's on a blocking socket, ``rpc.session`` on streams.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import socket
@@ -38,6 +43,8 @@ from pyflow_runtime.rpc.frames import (
 _PREFIX = struct.Struct("!4sH")
 _CREDENTIALS = struct.Struct("3i")
 NONCE_SIZE = 32
+JOINING = "joining"
+"""The role of a process that has no certificate of the cluster yet, and wants one."""
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,25 +61,29 @@ class _Challenge(msgspec.Struct, frozen=True, kw_only=True):
     proof: bytes
 
 
-def _proof(secret: str, label: bytes, client: Hello, server_nonce: bytes) -> bytes:
-    text = b"\0".join(
-        (
-            label,
-            client.role.encode(),
-            client.identity.encode(),
-            client.incarnation.encode(),
-            client.nonce.hex().encode(),
-            server_nonce.hex().encode(),
-        )
-    )
-    return hmac.digest(secret.encode(), text, "sha256")
+def _proof(secret: str, label: bytes, client: Hello, server_nonce: bytes, server_certificate: bytes) -> bytes:
+    parts = [
+        label,
+        client.role.encode(),
+        client.identity.encode(),
+        client.incarnation.encode(),
+        client.nonce.hex().encode(),
+        server_nonce.hex().encode(),
+    ]
+    if server_certificate:
+        parts.append(hashlib.sha256(server_certificate).hexdigest().encode())
+    return hmac.digest(secret.encode(), b"\0".join(parts), "sha256")
 
 
 class ClientHandshake:
-    """The connecting side. ``secret`` is "" where none is known; then a challenge is refused."""
+    """The connecting side. ``secret`` is "" where none is known; then a challenge is refused.
+
+    ``server_certificate`` (DER) is what the server has shown, b"" without TLS; set before the first frame is received.
+    """
 
     def __init__(self, role: str, identity: str, incarnation: str = "", secret: str = "") -> None:
         self.hello = Hello(role=role, identity=identity, incarnation=incarnation, nonce=os.urandom(NONCE_SIZE))
+        self.server_certificate = b""
         self._secret = secret
 
     def start(self) -> bytes:
@@ -94,17 +105,28 @@ class ClientHandshake:
             challenge = msgspec.msgpack.decode(frame.payload, type=_Challenge)
         except msgspec.DecodeError as error:
             raise ProtocolError(f"the challenge could not be read: {error}") from error
-        if not hmac.compare_digest(challenge.proof, _proof(self._secret, b"server", self.hello, challenge.nonce)):
+        if not hmac.compare_digest(challenge.proof, self._proof(b"server", challenge.nonce)):
             raise AuthenticationError("the server does not know this cluster's secret")
-        return encode_frame(FrameKind.PROOF, _proof(self._secret, b"client", self.hello, challenge.nonce))
+        return encode_frame(FrameKind.PROOF, self._proof(b"client", challenge.nonce))
+
+    def _proof(self, label: bytes, nonce: bytes) -> bytes:
+        return _proof(self._secret, label, self.hello, nonce, self.server_certificate)
 
 
 class ServerHandshake:
-    """The accepting side. With a ``secret`` the client must prove that it knows it; ``admit`` may refuse a hello."""
+    """The accepting side. With a ``secret`` the client must prove that it knows it; ``admit`` may refuse a hello.
 
-    def __init__(self, secret: str, admit: Callable[[Hello], str | None] = lambda hello: None) -> None:
+    ``certificate`` (DER) is what the server shows, b"" without TLS; ``certified`` says whether the client has shown one
+    of the cluster, or none is asked; set before the first frame is received.
+    """
+
+    def __init__(
+        self, secret: str, admit: Callable[[Hello], str | None] = lambda hello: None, certificate: bytes = b""
+    ) -> None:
+        self.certified = True
         self._secret = secret
         self._admit = admit
+        self._certificate = certificate
         self._nonce = b""
         self.hello: Hello | None = None
 
@@ -112,19 +134,23 @@ class ServerHandshake:
         """Bytes to send, and whether the peer is welcome now. Raises what should be said to the peer before closing."""
         if self.hello is None:
             self.hello = decode_hello(frame)
+            if not self.certified and self.hello.role != JOINING:
+                raise AuthenticationError("a certificate of this cluster is wanted")
             if reason := self._admit(self.hello):
                 raise AuthenticationError(reason)
             if not self._secret:
                 return encode_frame(FrameKind.WELCOME, b""), True
             self._nonce = os.urandom(NONCE_SIZE)
-            proof = _proof(self._secret, b"server", self.hello, self._nonce)
-            challenge = _Challenge(nonce=self._nonce, proof=proof)
+            challenge = _Challenge(nonce=self._nonce, proof=self._proof(b"server", self.hello))
             return encode_frame(FrameKind.CHALLENGE, msgspec.msgpack.encode(challenge)), False
         if frame.kind != FrameKind.PROOF:
             raise ProtocolError(f"a frame of kind {frame.kind} came instead of a proof")
-        if not hmac.compare_digest(frame.payload, _proof(self._secret, b"client", self.hello, self._nonce)):
+        if not hmac.compare_digest(frame.payload, self._proof(b"client", self.hello)):
             raise AuthenticationError("the proof of the cluster's secret is wrong")
         return encode_frame(FrameKind.WELCOME, b""), True
+
+    def _proof(self, label: bytes, hello: Hello) -> bytes:
+        return _proof(self._secret, label, hello, self._nonce, self._certificate)
 
 
 def decode_hello(frame: Frame) -> Hello:

@@ -14,7 +14,6 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -29,6 +28,7 @@ from pyflow_runtime.rpc.errors import (
 )
 from pyflow_runtime.rpc.frames import FRAME_LIMIT, HELLO_LIMIT, Frame, FrameDecoder, FrameKind, encode_frame
 from pyflow_runtime.rpc.handshake import ClientHandshake, Hello, ServerHandshake, check_same_user
+from pyflow_runtime.rpc.tls import ServerTls
 from pyflow_yarn.errors import PyflowError
 
 logger = logging.getLogger(__name__)
@@ -169,8 +169,13 @@ class Session(asyncio.Protocol):
             return
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if isinstance(self._handshake, ClientHandshake):
+            if tls is not None:
+                self._handshake.server_certificate = tls.getpeercert(True) or b""
             self._transport.write(self._handshake.start())
+        elif self._handshake is not None and tls is not None:
+            self._handshake.certified = bool(tls.getpeercert())
 
     def data_received(self, data: bytes) -> None:
         """Handle whatever frames these bytes complete."""
@@ -388,17 +393,20 @@ async def serve(
     choose: Callable[[Hello], Conversation],
     *,
     secret: str = "",
-    tls: ssl.SSLContext | None = None,
+    tls: ServerTls | None = None,
     admit: Callable[[Hello], str | None] = lambda hello: None,
 ) -> asyncio.Server:
     """Accept sessions on a listening socket; ``choose`` gives each admitted peer its conversation.
 
     The ``secret`` is asked of TCP peers; on a Unix socket the kernel tells who the peer is.
     """
+    context, certificate = tls or (None, b"")
     loop = asyncio.get_running_loop()
     if listening.family == socket.AF_UNIX:
         return await loop.create_unix_server(lambda: Session(ServerHandshake("", admit), choose), sock=listening)
-    return await loop.create_server(lambda: Session(ServerHandshake(secret, admit), choose), sock=listening, ssl=tls)
+    return await loop.create_server(
+        lambda: Session(ServerHandshake(secret, admit, certificate), choose), sock=listening, ssl=context
+    )
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -407,19 +415,3 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isdecimal():
         raise ProtocolError(f"'{address}' is no address of the form host:port")
     return host.strip("[]"), int(port)
-
-
-def tls_context(directory: Path, *, server: bool) -> ssl.SSLContext:
-    """Mutual TLS from ``ca.pem``, ``cert.pem`` and ``key.pem`` in a directory."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        context.load_verify_locations(directory / "ca.pem")
-        context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
-    except (OSError, ssl.SSLError) as error:
-        raise AuthenticationError(
-            f"the certificates in {directory} (ca.pem, cert.pem, key.pem) cannot be used: {error}"
-        ) from error
-    return context

@@ -36,13 +36,13 @@ from pyflow_runtime.network import (
     WatermarkStatus,
 )
 from pyflow_runtime.network import transport as transports
-from pyflow_runtime.network.certificates import make_certificates
 from pyflow_runtime.network.connection import Phase
 from pyflow_runtime.network.frames import HEADER, VERSION, Kind
 from pyflow_runtime.network.link import RemoteOutput
 from pyflow_runtime.network.memory import FRAME_SIZE
 from pyflow_runtime.rpc import frames as rpc_frames
 from pyflow_runtime.rpc.handshake import ClientHandshake
+from pyflow_runtime.security.authority import CertificateAuthority
 from pyflow_yarn.common import Types
 from pyflow_yarn.errors import ConfigurationError
 from tests.unit.network.workers import Workers, gate, output, settings
@@ -52,7 +52,8 @@ TYPE = Types.TUPLE([Types.STRING(), Types.LONG()])
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_certificates(tmp_path_factory.mktemp("tls") / "certificates")
+    directory = tmp_path_factory.mktemp("tls")
+    return CertificateAuthority(directory / "ca").equip(directory / "member", "worker")
 
 
 @pytest.fixture
@@ -510,7 +511,7 @@ def test_a_worker_of_another_cluster_is_refused(workers: Workers, transport: dic
 
 
 def test_certificates_of_another_authority_are_refused(workers: Workers, certificates: Path, tmp_path: Path) -> None:
-    foreign = make_certificates(tmp_path / "foreign", "another cluster")
+    foreign = CertificateAuthority(tmp_path / "ca").equip(tmp_path / "member", "worker")
     a = workers.add("a", "tls", certificate_directory=str(foreign))
     b = workers.add("b", "tls", certificate_directory=str(certificates))
     for source, target in ((a, b), (b, a)):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import contextlib
 import os
 import random
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -24,8 +23,10 @@ from pyflow_runtime.rpc.errors import (
     RpcError,
 )
 from pyflow_runtime.rpc.frames import FrameKind, encode_frame
-from pyflow_runtime.rpc.handshake import ClientHandshake, Hello
-from pyflow_runtime.rpc.session import Conversation, Session, connect, serve, split_address, tls_context
+from pyflow_runtime.rpc.handshake import JOINING, ClientHandshake, Hello
+from pyflow_runtime.rpc.session import Conversation, Session, connect, serve, split_address
+from pyflow_runtime.rpc.tls import joining_tls, mutual_tls, server_tls
+from pyflow_runtime.security.authority import CertificateAuthority
 from pyflow_yarn.errors import JobNotFoundError
 
 
@@ -91,60 +92,18 @@ def run(body: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def certificates(directory: Path, authority: Path | None = None) -> Path:
-    """A directory with ca.pem, cert.pem and key.pem; signed by another directory's authority if given."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    directory.mkdir(exist_ok=True)
-    now = datetime.datetime.now(datetime.UTC)
-
-    def name(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-    def key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
-        return key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-
-    def certificate(subject: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, ca: bool) -> Any:
-        builder = x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name("ca"))
-        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
-        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
-        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        return builder.sign(signer, hashes.SHA256())
-
-    if authority is None:
-        authority_key = ec.generate_private_key(ec.SECP256R1())
-        ca = certificate("ca", authority_key, authority_key, True)
-        (directory / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-        (directory / "ca.key").write_bytes(key_bytes(authority_key))
-    else:
-        loaded = serialization.load_pem_private_key((authority / "ca.key").read_bytes(), None)
-        assert isinstance(loaded, ec.EllipticCurvePrivateKey)
-        authority_key = loaded
-        (directory / "ca.pem").write_bytes((authority / "ca.pem").read_bytes())
-    key = ec.generate_private_key(ec.SECP256R1())
-    (directory / "key.pem").write_bytes(key_bytes(key))
-    own = certificate("member", key, authority_key, False)
-    (directory / "cert.pem").write_bytes(own.public_bytes(serialization.Encoding.PEM))
-    return directory
-
-
 @pytest.mark.parametrize("kind", ["unix", "tcp", "tls"])
 def test_messages_and_requests(kind: str, tmp_path: Path) -> None:
     async def body() -> None:
         server = Server()
         heard: list[Say] = []
         listening, address = listen(kind, tmp_path)
-        server_tls = client_tls = None
+        shown = client_tls = None
         if kind == "tls":
-            first = certificates(tmp_path / "a")
-            server_tls = tls_context(first, server=True)
-            client_tls = tls_context(certificates(tmp_path / "b", first), server=False)
-        accepting = await serve(listening, server.choose, secret="s3", tls=server_tls)
+            authority = CertificateAuthority(tmp_path / "ca")
+            shown = server_tls(authority.equip(tmp_path / "a", "server"))
+            client_tls = mutual_tls(authority.equip(tmp_path / "b", "client"), server=False)
+        accepting = await serve(listening, server.choose, secret="s3", tls=shown)
         handshake = ClientHandshake("taskmanager", "t1", "i1", secret="s3")
         client = await connect(
             address, handshake, Conversation(Say, lambda session, message: heard.append(message)), tls=client_tls
@@ -210,20 +169,74 @@ def test_a_certificate_of_another_authority_is_refused(tmp_path: Path) -> None:
     async def body() -> None:
         server = Server()
         listening, address = listen("tcp", tmp_path)
-        ours = certificates(tmp_path / "a")
-        accepting = await serve(listening, server.choose, tls=tls_context(ours, server=True))
-        stranger = tls_context(certificates(tmp_path / "b"), server=False)
-        with pytest.raises(RpcError):
-            await connect(address, ClientHandshake("taskmanager", "t"), Conversation(), tls=stranger)
-        with pytest.raises(RpcError):
-            await connect(address, ClientHandshake("taskmanager", "t"), Conversation(), timeout=2)
+        ours = CertificateAuthority(tmp_path / "ours").equip(tmp_path / "a", "server")
+        accepting = await serve(listening, server.choose, tls=server_tls(ours))
+        stranger = CertificateAuthority(tmp_path / "theirs").equip(tmp_path / "b", "client")
+        for tls in (mutual_tls(stranger, server=False), joining_tls(), None):
+            with pytest.raises(RpcError):
+                await connect(address, ClientHandshake("taskmanager", "t"), Conversation(), tls=tls, timeout=2)
         assert server.sessions == []
         accepting.close()
         await accepting.wait_closed()
 
     run(body)
     with pytest.raises(AuthenticationError, match=r"ca\.pem"):
-        tls_context(tmp_path / "nothing", server=True)
+        mutual_tls(tmp_path / "nothing", server=True)
+
+
+def test_without_a_certificate_one_may_only_join(tmp_path: Path) -> None:
+    async def body() -> None:
+        server = Server()
+        listening, address = listen("tcp", tmp_path)
+        member = CertificateAuthority(tmp_path / "ca").equip(tmp_path / "a", "server")
+        accepting = await serve(listening, server.choose, secret="s3", tls=server_tls(member))
+        with pytest.raises(AuthenticationError, match="a certificate of this cluster is wanted"):
+            await connect(address, ClientHandshake("worker", "w", secret="s3"), Conversation(), tls=joining_tls())
+        with pytest.raises(AuthenticationError, match="does not know this cluster's secret"):
+            await connect(address, ClientHandshake(JOINING, "w", secret="s4"), Conversation(), tls=joining_tls())
+        session = await connect(address, ClientHandshake(JOINING, "w", secret="s3"), Conversation(), tls=joining_tls())
+        assert (await session.request(Ask("a"), Say, 5)).text == "A"
+        session.close("done")
+        await session.wait_closed()
+        accepting.close()
+        await accepting.wait_closed()
+
+    run(body)
+
+
+def test_whoever_stands_between_is_not_joined(tmp_path: Path) -> None:
+    """It passes on every frame, but has to show a certificate of its own."""
+
+    async def body() -> None:
+        server = Server()
+        listening, address = listen("tcp", tmp_path)
+        member = CertificateAuthority(tmp_path / "ours").equip(tmp_path / "a", "server")
+        accepting = await serve(listening, server.choose, secret="s3", tls=server_tls(member))
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            host, port = split_address(address)
+            onward, back = await asyncio.open_connection(host, port, ssl=joining_tls(), server_hostname="")
+
+            async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+                with contextlib.suppress(OSError):
+                    while data := await source.read(65536):
+                        target.write(data)
+                target.close()
+
+            await asyncio.gather(pump(reader, back), pump(onward, writer))
+
+        spy = CertificateAuthority(tmp_path / "theirs").equip(tmp_path / "b", "spy")
+        between = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=server_tls(spy).context)
+        port = between.sockets[0].getsockname()[1]
+        with pytest.raises(AuthenticationError, match="does not know this cluster's secret"):
+            handshake = ClientHandshake(JOINING, "w", secret="s3")
+            await connect(f"127.0.0.1:{port}", handshake, Conversation(), tls=joining_tls())
+        await until(lambda: not server.sessions)
+        for each in (between, accepting):
+            each.close()
+            await each.wait_closed()
+
+    run(body)
 
 
 def test_garbage_never_reaches_a_handler_and_never_stops_the_server(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import logging
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,8 +25,11 @@ from pyflow_runtime.processes.children import Children
 from pyflow_runtime.processes.layout import Endpoint, Layout, write_atomically
 from pyflow_runtime.processes.timers import Timers, now
 from pyflow_runtime.resourcemanager.driver import ResourceDriver
-from pyflow_runtime.rpc.handshake import Hello
+from pyflow_runtime.rpc.handshake import JOINING, Hello
 from pyflow_runtime.rpc.session import Conversation, Session, serve
+from pyflow_runtime.rpc.tls import ServerTls
+from pyflow_runtime.security.authority import CertificateAuthority
+from pyflow_runtime.security.messages import JoinCluster, Joined
 from pyflow_runtime.taskexecutor.messages import FromTaskManagerMessage, RegisterTaskManager
 from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import Domain, FailureInfo, PyflowError
@@ -42,7 +45,8 @@ REST_END_SECONDS = 2.0
 class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager's process is told at its start. The sockets listen already.
 
-    ``rpc_address`` is where TaskManagers find it; ``token`` is None if everybody may use the REST interface.
+    ``rpc_address`` is where TaskManagers find it; ``token`` is None if everybody may use the REST interface;
+    ``authority``: directory of the certificate authority, if TaskManagers may have their keys signed.
     """
 
     configuration: Mapping[str, str]
@@ -55,7 +59,8 @@ class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     store: Callable[[], JobStore]
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]
-    tls: ssl.SSLContext | None = None
+    tls: ServerTls | None = None
+    authority: Path | None = None
 
 
 class JobManagerProcess:
@@ -273,11 +278,15 @@ class JobManagerProcess:
     def _admit(self, hello: Hello) -> str | None:
         if hello.role == "coordinator":
             return self._coordinators.admit(hello)
+        if hello.role == JOINING:
+            return None if self._settings.authority else "this cluster signs no keys"
         return None if hello.role == "taskmanager" else f"a {hello.role} has no business here"
 
     def _conversation(self, hello: Hello) -> Conversation:
         if hello.role == "coordinator":
             return self._coordinators.conversation(hello)
+        if hello.role == JOINING:
+            return Conversation(requests=JoinCluster, request=self._sign)
         key = (hello.identity, hello.incarnation)
 
         def opened(session: Session) -> None:
@@ -296,6 +305,13 @@ class JobManagerProcess:
             return await self._blobs.serve(request)
 
         return Conversation(FromTaskManagerMessage, message, FetchBlob, request, closed, opened)
+
+    async def _sign(self, session: Session, request: JoinCluster) -> Joined:
+        assert self._settings.authority is not None
+        authority = CertificateAuthority(self._settings.authority)
+        certificate = authority.sign(request.request, session.peer.identity)
+        logger.info("%s has joined the cluster", session.peer.identity)
+        return Joined(authority=authority.certificate, certificate=certificate)
 
     def _task_manager_message(self, session: Session, key: tuple[str, str], message: FromTaskManagerMessage) -> None:
         if self._task_managers.get(key) is not session:

@@ -23,9 +23,11 @@ from pyflow_runtime.processes.control import describe_exit, signal_process
 from pyflow_runtime.processes.files import remove_directory
 from pyflow_runtime.processes.timers import Timers, now
 from pyflow_runtime.processes.zygote import LAST_ERROR
-from pyflow_runtime.rpc.errors import ConnectionLost, RemoteError, RpcError
+from pyflow_runtime.rpc.errors import AuthenticationError, ConnectionLost, RemoteError, RpcError
 from pyflow_runtime.rpc.handshake import ClientHandshake, Hello
 from pyflow_runtime.rpc.session import Conversation, Session, connect, serve
+from pyflow_runtime.rpc.tls import mutual_tls
+from pyflow_runtime.security.joining import join
 from pyflow_runtime.taskexecutor import effects, events
 from pyflow_runtime.taskexecutor.machine import TaskExecutor
 from pyflow_runtime.taskexecutor.messages import JobEnvironment, RegisterTaskManager, ToTaskManagerMessage
@@ -44,7 +46,11 @@ LAST_WORDS_SECONDS = 1.0
 
 
 class TaskManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a TaskManager's process is told at its start. ``address`` gives the JobManager's address of the moment."""
+    """What a TaskManager's process is told at its start. ``address`` gives the JobManager's address of the moment.
+
+    ``certificates``: directory of its ``ca.pem``, ``cert.pem`` and ``key.pem``, for TLS; if it ``joins``, they come
+    from the JobManager.
+    """
 
     registration: RegisterTaskManager
     configuration: Mapping[str, str]
@@ -52,8 +58,8 @@ class TaskManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_directory: Path
     address: Callable[[], str]
     secret: str
-    tls: ssl.SSLContext | None = None
-    certificate_directory: str = ""
+    certificates: Path | None = None
+    joins: bool = False
     bind_host: str = "127.0.0.1"
     memory_limit: int = 0
     zygote: tuple[socket.socket, int] | None = None
@@ -98,6 +104,7 @@ class TaskManagerProcess:
         self._timers = Timers(lambda key: self._feed(events.TimerFired(key=key)))
         self._tasks: set[asyncio.Task[None]] = set()
         self._sessions: dict[int, Session] = {}
+        self._joined = False
         self._workers: dict[str, _Worker] = {}
         self._environments: dict[str, asyncio.Task[PreparedEnvironment]] = {}
         self._prepared_count = 0
@@ -197,14 +204,28 @@ class TaskManagerProcess:
             closed=lambda session, reason: self._session_closed(number, reason),
         )
         try:
-            session = await connect(self._settings.address(), handshake, conversation, tls=self._settings.tls)
+            address = self._settings.address()
+            session = await connect(address, handshake, conversation, tls=await self._tls(address))
         except PyflowError as error:
+            if isinstance(error, AuthenticationError):
+                # Perhaps another cluster has taken the place of ours: the next attempt joins that one.
+                self._joined = False
             logger.info("no session with the JobManager: %s", error)
             self._feed(events.SessionClosed(session=number, reason=str(error)))
             return
         if session.open:  # else its end has been reported already
             self._sessions[number] = session
             self._feed(events.SessionOpened(session=number))
+
+    async def _tls(self, address: str) -> ssl.SSLContext | None:
+        certificates = self._settings.certificates
+        encrypted = options.SECURITY_SSL_INTERNAL_ENABLED.read(self._settings.configuration)
+        if certificates is None or not encrypted or address.startswith("unix:"):
+            return None
+        if self._settings.joins and not self._joined:
+            await join(address, self._registration.task_manager_id, self._settings.secret, certificates)
+            self._joined = True
+        return mutual_tls(certificates, server=False)
 
     def _session_closed(self, number: int, reason: str) -> None:
         logger.info("the session with the JobManager is closed: %s", reason)
@@ -351,7 +372,7 @@ class TaskManagerProcess:
             host_id=self._host_id,
             transport=options.TASKMANAGER_NETWORK_TRANSPORT.read(settings.configuration),
             secret=settings.secret,
-            certificate_directory=settings.certificate_directory,
+            certificate_directory=str(settings.certificates or ""),
             managed_memory=effect.managed_memory,
             network_memory=effect.network_memory,
             memory_limit=settings.memory_limit,

@@ -1,0 +1,51 @@
+"""TLS between the members of a cluster: contexts made from a member's ``ca.pem``, ``cert.pem`` and ``key.pem``."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+
+from pyflow_runtime.rpc.errors import AuthenticationError
+
+
+class ServerTls(NamedTuple):
+    """A context for a server that also lets in who has no certificate yet, and the certificate that it shows (DER)."""
+
+    context: ssl.SSLContext
+    certificate: bytes
+
+
+def mutual_tls(directory: Path, *, server: bool) -> ssl.SSLContext:
+    """Both sides show a certificate of the same authority; ``AuthenticationError`` if the files cannot be used."""
+    context = _context(server=server)
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(directory / "ca.pem")
+        context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    except (OSError, ssl.SSLError) as error:
+        raise AuthenticationError(
+            f"the certificates in {directory} (ca.pem, cert.pem, key.pem) cannot be used: {error}"
+        ) from error
+    return context
+
+
+def server_tls(directory: Path) -> ServerTls:
+    """For a server where processes may join: the handshake asks everybody else for a certificate."""
+    context = mutual_tls(directory, server=True)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return ServerTls(context, ssl.PEM_cert_to_DER_cert((directory / "cert.pem").read_text()))
+
+
+def joining_tls() -> ssl.SSLContext:
+    """For a client that knows no authority yet: the proofs of the handshake vouch for the server."""
+    context = _context(server=False)
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _context(*, server: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    return context
