@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from pyflow_runtime.dispatcher.shell.gateway import Gateway
 from pyflow_runtime.highavailability.job_store import JobCommit, JobResult, JobStore, StaleEpochError, StoredJobs
 from pyflow_runtime.processes.children import Children
 from pyflow_runtime.processes.layout import Endpoint, Layout, write_atomically
+from pyflow_runtime.processes.machine_runner import MachineRunner
 from pyflow_runtime.processes.timers import Timers, now
 from pyflow_runtime.resourcemanager.driver import ResourceDriver
 from pyflow_runtime.rpc.handshake import JOINING, Hello
@@ -71,12 +72,10 @@ class JobManagerProcess:
         self._layout = settings.layout
         self._loop = asyncio.get_running_loop()
         self._control_plane = ControlPlane(settings.configuration)
-        self._timers = Timers(lambda key: self.feed(events.TimerFired(key=key)))
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._queue: list[events.Event] = []
-        self._handling = False
+        self._runner = MachineRunner[events.Event]("JobManager", self._control_plane.handle)
+        self._feed = self._runner.feed
+        self._timers = Timers(lambda key: self._feed(events.TimerFired(key=key)))
         self._terminated = False
-        self._done: asyncio.Future[int] = self._loop.create_future()
         self._task_managers: dict[tuple[str, str], Session] = {}
         self._incarnations: dict[str, str] = {}
         # One thread: what the control plane wants stored is stored in the order in which it said so.
@@ -92,12 +91,12 @@ class JobManagerProcess:
             rpc_socket=self._layout.rpc_socket,
             log_level=options.ENV_LOG_LEVEL.read(settings.configuration),
             fetch=self._blobs.path,
-            feed=self.feed,
-            run=self._run,
+            feed=self._feed,
+            run=self._runner.run,
             fork=fork_coordinator,
         )
-        self._gateway = Gateway(dict(settings.configuration), self._control_plane, self._blobs, self.feed)
-        self._performers: dict[type[Any], Callable[[Any], None]] = {
+        self._gateway = Gateway(dict(settings.configuration), self._control_plane, self._blobs, self._feed)
+        self._runner.performers = {
             effects.SendToTaskManager: self._send_to_task_manager,
             effects.CloseTaskManager: self._close_task_manager,
             effects.RequestTaskManagers: lambda effect: self._driver.request(effect.missing_slots),
@@ -119,7 +118,7 @@ class JobManagerProcess:
         """Lead until the cluster terminates; raises if this process cannot go on."""
         settings = self._settings
         self._children.start()
-        self._loop.add_signal_handler(signal.SIGTERM, self._end, 0)
+        self._loop.add_signal_handler(signal.SIGTERM, self._runner.end, 0)
         rest: asyncio.Task[None] | None = None
         server: RestServer | None = None
         servers: list[asyncio.Server] = []
@@ -137,7 +136,7 @@ class JobManagerProcess:
             rest = self._loop.create_task(server.run_on(settings.rest))
             rest.add_done_callback(self._rest_ended)
             self._write_endpoint(epoch)
-            return await self._done
+            return await self._runner.done
         finally:
             if server is not None and rest is not None:
                 if self._terminated:
@@ -158,50 +157,15 @@ class JobManagerProcess:
         application = create_application(self._gateway, self._settings.token)
         return RestServer(application, self._settings.configuration)
 
-    # ---- feeding the machine ----
-
-    def feed(self, event: events.Event) -> None:
-        """Let the machine handle an event and perform what it wants; events that this causes come after it."""
-        self._queue.append(event)
-        if self._handling or self._done.done():
-            return
-        self._handling = True
-        try:
-            while self._queue:
-                handled = self._queue.pop(0)
-                for effect in self._control_plane.handle(handled, now()):
-                    self._performers[type(effect)](effect)
-        except Exception as error:
-            logger.exception("the JobManager cannot go on")
-            if not self._done.done():
-                self._done.set_exception(error)
-        finally:
-            self._handling = False
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._done.done():
-            logger.error("the JobManager cannot go on", exc_info=error)
-            self._done.set_exception(error)
+    # ---- beginning and end ----
 
     def _rest_ended(self, task: asyncio.Task[None]) -> None:
-        if not self._done.done():
-            error = None if task.cancelled() else task.exception()
-            logger.error("the REST server has ended", exc_info=error)
-            self._done.set_exception(error or RuntimeError("the REST server has ended"))
+        error = None if task.cancelled() else task.exception()
+        self._runner.fail(error or RuntimeError("the REST server has ended"))
 
     def _terminate(self) -> None:
         self._terminated = True
-        self._end(0)
-
-    def _end(self, code: int) -> None:
-        if not self._done.done():
-            self._done.set_result(code)
+        self._runner.end(0)
 
     # ---- leadership and storage ----
 
@@ -215,7 +179,7 @@ class JobManagerProcess:
         self._blobs.recover(stored.graphs)
         self._gateway.remember(stored.results)
         logger.info("leader epoch %d, %d jobs to go on with", epoch, len(stored.graphs))
-        self.feed(
+        self._feed(
             events.LeadershipGranted(
                 epoch=epoch,
                 jobs=stored.graphs,
@@ -238,36 +202,36 @@ class JobManagerProcess:
         assert self._store is not None
         store, graph = self._store, effect.graph
         done = events.JobPersisted(job_id=graph.job_id)
-        self._run(self._persist(lambda: store.put_job(graph, effect.epoch), graph.job_id, done))
+        self._runner.run(self._persist(lambda: store.put_job(graph, effect.epoch), graph.job_id, done))
 
     def _persist_commit(self, effect: effects.PersistCommit) -> None:
         assert self._store is not None
         store, commit = self._store, JobCommit(job_id=effect.job_id, payload=effect.payload)
         done = events.CommitPersisted(job_id=effect.job_id)
-        self._run(self._persist(lambda: store.put_commit(commit, effect.epoch), effect.job_id, done))
+        self._runner.run(self._persist(lambda: store.put_commit(commit, effect.epoch), effect.job_id, done))
 
     def _persist_result(self, effect: effects.PersistResult) -> None:
         assert self._store is not None
         store, result = self._store, JobResult(job_id=effect.job_id, status=effect.status, failure=effect.failure)
         done = events.ResultPersisted(job_id=effect.job_id)
-        self._run(self._persist(lambda: store.put_result(result, effect.epoch), effect.job_id, done))
+        self._runner.run(self._persist(lambda: store.put_result(result, effect.epoch), effect.job_id, done))
 
     async def _persist(self, write: Callable[[], None], job_id: str, done: events.Event) -> None:
         try:
             await self._loop.run_in_executor(self._storage, write)
         except StaleEpochError as error:
             logger.error("%s", error)
-            self.feed(events.LeadershipRevoked())
-            self._end(1)
+            self._feed(events.LeadershipRevoked())
+            self._runner.end(1)
             return
         except PyflowError as error:
             logger.error("%s", error)
             failure = FailureInfo(
                 exception=type(error).__name__, message=str(error), domain=Domain.EXTERNAL, timestamp=now()
             )
-            self.feed(events.StorageFailed(job_id=job_id, failure=failure))
+            self._feed(events.StorageFailed(job_id=job_id, failure=failure))
             return
-        self.feed(done)
+        self._feed(done)
 
     def _job_terminated(self, effect: effects.JobTerminated) -> None:
         self._blobs.release(effect.job_id)
@@ -322,13 +286,13 @@ class JobManagerProcess:
                 return
             self._incarnations[message.task_manager_id] = message.incarnation
             self._driver.registered(message.task_manager_id, message.slots)
-        self.feed(events.TaskManagerMessage(task_manager_id=key[0], incarnation=key[1], message=message))
+        self._feed(events.TaskManagerMessage(task_manager_id=key[0], incarnation=key[1], message=message))
 
     def _task_manager_closed(self, session: Session, key: tuple[str, str], reason: str) -> None:
         if self._task_managers.get(key) is session:
             del self._task_managers[key]
             logger.info("the session of %s is closed: %s", key[0], reason)
-            self.feed(
+            self._feed(
                 events.TaskManagerDisconnected(task_manager_id=key[0], incarnation=key[1], dead=False, reason=reason)
             )
 
@@ -356,7 +320,7 @@ class JobManagerProcess:
         session = self._task_managers.pop((task_manager_id, incarnation), None)
         if session is not None:
             session.close("the process of this TaskManager has ended")
-        self.feed(
+        self._feed(
             events.TaskManagerDisconnected(
                 task_manager_id=task_manager_id, incarnation=incarnation, dead=True, reason=reason
             )
@@ -365,7 +329,7 @@ class JobManagerProcess:
     def resources_unavailable(self, reason: str, final: bool, slots: int = -1) -> None:
         """See ``DriverListener``."""
         logger.warning("%s", reason)
-        self.feed(events.ResourcesUnavailable(reason=reason, final=final, slots=slots))
+        self._feed(events.ResourcesUnavailable(reason=reason, final=final, slots=slots))
 
     # ---- the end ----
 
@@ -375,8 +339,7 @@ class JobManagerProcess:
             session.close("the JobManager ends")
         self._coordinators.kill_all()
         self._gateway.close()
-        for task in self._tasks:
-            task.cancel()
+        self._runner.cancel_tasks()
         await asyncio.to_thread(self._storage.shutdown)
         await asyncio.sleep(0)
         self._children.stop()

@@ -10,9 +10,8 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -21,6 +20,7 @@ from pyflow_runtime.blob.messages import BlobChunk, FetchBlob
 from pyflow_runtime.processes.children import Children
 from pyflow_runtime.processes.control import describe_exit, signal_process
 from pyflow_runtime.processes.files import remove_directory
+from pyflow_runtime.processes.machine_runner import MachineRunner
 from pyflow_runtime.processes.timers import Timers, now
 from pyflow_runtime.processes.zygote import LAST_ERROR
 from pyflow_runtime.rpc.errors import AuthenticationError, ConnectionLost, RemoteError, RpcError
@@ -101,22 +101,20 @@ class TaskManagerProcess:
         self._registration = settings.registration
         self._machine = TaskExecutor(settings.registration, settings.configuration)
         self._loop = asyncio.get_running_loop()
+        self._runner = MachineRunner[events.Event]("TaskManager", self._machine.handle)
+        self._feed = self._runner.feed
         self._timers = Timers(lambda key: self._feed(events.TimerFired(key=key)))
-        self._tasks: set[asyncio.Task[None]] = set()
         self._sessions: dict[int, Session] = {}
         self._joined = False
         self._workers: dict[str, _Worker] = {}
         self._environments: dict[str, asyncio.Task[PreparedEnvironment]] = {}
         self._prepared_count = 0
-        self._queue: list[events.Event] = []
-        self._handling = False
-        self._done: asyncio.Future[int] = self._loop.create_future()
         self._children = Children()
         self._blobs = BlobCache(settings.directory / "cache", self._fetch_chunk)
         self._fetching = asyncio.Semaphore(options.BLOB_FETCH_NUM_CONCURRENT.read(settings.configuration))
         self._zygotes: Zygotes | None = None
         self._host_id = host_id()
-        self._performers: dict[type[Any], Callable[[Any], None]] = {
+        self._runner.performers = {
             effects.OpenSession: self._open_session,
             effects.CloseSession: self._close_session,
             effects.SendToJobManager: self._send_to_job_manager,
@@ -146,53 +144,22 @@ class TaskManagerProcess:
         server = await serve(listening, self._worker_conversation, admit=self._admit_worker)
         try:
             self._feed(events.Started())
-            return await self._done
+            return await self._runner.done
         finally:
             server.close()
             await self._close_everything()
-
-    # ---- feeding the machine ----
-
-    def _feed(self, event: events.Event) -> None:
-        """Let the machine handle an event and perform what it wants; events that this causes come after it."""
-        self._queue.append(event)
-        if self._handling:
-            return
-        self._handling = True
-        try:
-            while self._queue:
-                for effect in self._machine.handle(self._queue.pop(0), now()):
-                    self._performers[type(effect)](effect)
-        except Exception as error:
-            logger.exception("the TaskManager cannot go on")
-            if not self._done.done():
-                self._done.set_exception(error)
-        finally:
-            self._handling = False
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._done.done():
-            logger.error("the TaskManager cannot go on", exc_info=error)
-            self._done.set_exception(error)
 
     def _asked_to_end(self) -> None:
         self._feed(events.ShutDown(reason="the TaskManager was asked to end"))
 
     def _terminate(self, effect: effects.Terminate) -> None:
         logger.info("the TaskManager ends: %s", effect.reason)
-        if not self._done.done():
-            self._done.set_result(0 if effect.clean else 1)
+        self._runner.end(0 if effect.clean else 1)
 
     # ---- the JobManager ----
 
     def _open_session(self, effect: effects.OpenSession) -> None:
-        self._run(self._connect(effect.session))
+        self._runner.run(self._connect(effect.session))
 
     async def _connect(self, number: int) -> None:
         handshake = ClientHandshake(
@@ -273,7 +240,7 @@ class TaskManagerProcess:
         return task
 
     def _prepare_environment(self, effect: effects.PrepareEnvironment) -> None:
-        self._run(self._announce_environment(effect.allocation_id, effect.environment))
+        self._runner.run(self._announce_environment(effect.allocation_id, effect.environment))
 
     async def _announce_environment(self, allocation_id: str, job: JobEnvironment) -> None:
         try:
@@ -286,7 +253,7 @@ class TaskManagerProcess:
     def _release_environment(self, effect: effects.ReleaseEnvironment) -> None:
         task = self._environments.pop(effect.job_id, None)
         if task is not None:
-            self._run(self._remove_environment(effect.job_id, task))
+            self._runner.run(self._remove_environment(effect.job_id, task))
 
     async def _remove_environment(self, job_id: str, task: asyncio.Task[PreparedEnvironment]) -> None:
         with contextlib.suppress(PyflowError, OSError, asyncio.CancelledError):
@@ -337,7 +304,7 @@ class TaskManagerProcess:
     def _start_worker(self, effect: effects.StartWorker) -> None:
         worker = _Worker(self._settings.directory / f"w{effect.number}")
         self._workers[effect.worker_id] = worker
-        self._run(self._fork_worker(effect, worker))
+        self._runner.run(self._fork_worker(effect, worker))
 
     async def _fork_worker(self, effect: effects.StartWorker, worker: _Worker) -> None:
         try:
@@ -384,7 +351,9 @@ class TaskManagerProcess:
         with contextlib.suppress(OSError):
             how += f" ({(worker.directory / LAST_ERROR).read_text()})"
         logger.info("worker %s (process %d) has ended: %s", worker_id, worker.pid, how)
-        self._run(self._worker_gone(worker_id, worker, f"The worker process {worker.pid} of slot {slot} ended: {how}."))
+        self._runner.run(
+            self._worker_gone(worker_id, worker, f"The worker process {worker.pid} of slot {slot} ended: {how}.")
+        )
 
     async def _worker_gone(
         self, worker_id: str, worker: _Worker, message: str, error: BaseException | None = None
@@ -434,7 +403,8 @@ class TaskManagerProcess:
 
     async def _close_everything(self) -> None:
         self._timers.clear()
-        for task in [*self._tasks, *self._environments.values()]:
+        self._runner.cancel_tasks()
+        for task in self._environments.values():
             task.cancel()
         for session in list(self._sessions.values()):
             session.close("the TaskManager ends")
