@@ -11,7 +11,7 @@ class Option(NamedTuple):
     """One option. ``arguments``: how many values it takes; ``key``: the configuration key that it sets, if it sets one.
 
     A hidden option is parsed but absent from the help text. ``not_value``: a word after the option that ends so is not
-    its value.
+    its value. ``choices``: the values that it may have, in any case; any, if there are none.
     """
 
     short: str
@@ -23,6 +23,7 @@ class Option(NamedTuple):
     key: str = ""
     hidden: bool = False
     not_value: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -136,10 +137,11 @@ FROM_SAVEPOINT = _value("s", "fromSavepoint", "savepointPath", "Path of a savepo
 ALLOW_NON_RESTORED = _flag(
     "n", "allowNonRestoredState", "Skip state of the savepoint that belongs to no operator of the program."
 )
+_CLAIM_MODES = ("claim", "no_claim", "legacy")
 CLAIM_MODE = _value(
     "cm", "claimMode", "arg", 'Who owns the restored savepoint afterwards: "claim", "no_claim" (default) or "legacy".'
-)
-RESTORE_MODE = _value("rm", "restoreMode", "arg", "DEPRECATED: use -cm instead.")
+)._replace(choices=_CLAIM_MODES)
+RESTORE_MODE = _value("rm", "restoreMode", "arg", "DEPRECATED: use -cm instead.")._replace(choices=_CLAIM_MODES)
 PYTHON = _value(
     "py",
     "python",
@@ -202,7 +204,9 @@ PROGRAM = (
     PYTHON_CLIENT_EXECUTABLE,
     PYTHON_PATH,
 )
-SAVEPOINT_TYPE = _value("type", "type", "arg", 'Format of the savepoint: "canonical" (default) or "native".')
+SAVEPOINT_TYPE = _value("type", "type", "arg", 'Format of the savepoint: "canonical" (default) or "native".')._replace(
+    choices=("canonical", "native")
+)
 SVG = Option(
     "svg",
     "svg",

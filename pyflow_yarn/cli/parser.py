@@ -121,6 +121,9 @@ class _Parser:
         assert self.pending is not None
         if len(value) > 1 and value[0] == value[-1] == '"':
             value = value[1:-1]
+        if (choices := self.pending.choices) and value.lower() not in choices:
+            allowed = ", ".join(choices)
+            raise ArgumentError(f"'{value}' is not a valid value of -{self.pending.short}: allowed are {allowed}.")
         self.line.values[self.pending.name].append(value)
         self.taken += 1
 

@@ -35,7 +35,6 @@ from pyflow_yarn.errors import ConfigurationError, PyflowError
 NO_PROGRAM = (
     "No program was specified: give a Python script (flink run script.py, or -py script.py) or a module (-pym module)."
 )
-_CLAIM_MODES = ("claim", "no_claim", "legacy")
 
 
 def run(line: CommandLine) -> int:
@@ -163,11 +162,6 @@ def _split(text: str) -> list[str]:
 
 
 def _check_savepoint_options(line: CommandLine) -> None:
-    for option in (opt.CLAIM_MODE, opt.RESTORE_MODE):
-        mode = line.value(option)
-        if mode is not None and mode.lower() not in _CLAIM_MODES:
-            allowed = ", ".join(_CLAIM_MODES)
-            raise ArgumentError(f"'{mode}' is not a valid value of -{option.short}: allowed are {allowed}.")
     if line.has(opt.FROM_SAVEPOINT):
         raise ArgumentError(
             "Starting from a savepoint (-s) is not supported yet: this version has no savepoints. Leave -s out."

@@ -107,6 +107,11 @@ def error_block(text: str) -> str:
 
 def show_error_block(error: BaseException) -> None:
     """Print the frame with the failure on stderr, after everything that stdout holds."""
+    show_error_text(describe(error))
+
+
+def show_error_text(text: str) -> None:
+    """The same for what is no exception."""
     sys.stdout.flush()
-    sys.stderr.write(error_block(describe(error)))
+    sys.stderr.write(error_block(text))
     sys.stderr.flush()

@@ -244,7 +244,7 @@ ON_A_CLUSTER = (
     refused("cancel unknown job", f"cancel {JOB}", CANCELLING, JOB),
     Row("arguments of the program", ("run", "words.py", "-p", "0", "--x"), 0, lines("['-p', '0', '--x']"), ".*"),
     refused("a program that raises", "run raises.py", text="ValueError: of mine", code=PROGRAM_FAILED),
-    Row("a program that exits", ("run", "exits.py"), PROGRAM_FAILED, "", ".*"),
+    refused("a program that exits", "run exits.py", "", "Python process exits with code: 3\n", PROGRAM_FAILED),
     Row("a job", ("run", "job.py"), 0, finished()),
     Row("several jobs", ("run", "several.py"), 0, finished("first") + finished("second")),
     refused("a job that fails", "run fails.py", SUBMITTED, "ZeroDivisionError", PROGRAM_FAILED),

@@ -179,7 +179,7 @@ def test_a_program_without_a_job_warns(cli: Cli, fake_rest: FakeRest, tmp_path: 
     [
         ("import sys; sys.exit(0)", 0, ""),
         ("import sys; sys.exit()", 0, ""),
-        ("import sys; sys.exit(7)", 31, ""),
+        ("import sys; sys.exit(7)", 31, f"{BLOCK}Python process exits with code: 7\n"),
         ("import sys; sys.exit('sorry')", 31, "sorry\n"),
         ("raise KeyboardInterrupt", 130, ""),
     ],

@@ -81,6 +81,7 @@ def test_each_action_has_help_of_80_columns(cli: Cli, action: str, word: str) ->
         (["run", "-pym", "m", "-py", "a.py"], "Cannot use options -py and -pym simultaneously."),
         (["run", "-m", "nowhere", "a.py"], "The given JobManager address 'nowhere' is not of the form host:port."),
         (["run", "-cm", "mine", "a.py"], "'mine' is not a valid value of -cm: allowed are claim, no_claim, legacy."),
+        (["stop", "-type", "fast", "xyz"], "'fast' is not a valid value of -type: allowed are canonical, native."),
         (["list", "--x"], "Unrecognized option: --x"),
         (["cancel"], "Missing JobID. Specify a JobID to cancel a job."),
         (["stop"], "Missing JobID. Specify a JobID to stop a job."),
