@@ -22,6 +22,7 @@ from pyflow_yarn.datastream.functions import (
 )
 from pyflow_yarn.datastream.keyed_functions import KeyedFilter, KeyedFlatMap, KeyedMap
 from pyflow_yarn.datastream.not_yet import missing, not_yet
+from pyflow_yarn.datastream.output_tag import OutputTag
 from pyflow_yarn.datastream.program import OperatorSettings
 from pyflow_yarn.datastream.sink import Sink
 from pyflow_yarn.errors import UserError
@@ -43,6 +44,7 @@ from pyflow_yarn.graph.transformations import (
     ChainingStrategy,
     OperatorTransformation,
     PartitionTransformation,
+    SideOutputTransformation,
     UnionTransformation,
 )
 
@@ -260,6 +262,37 @@ class DataStream(OperatorSettings, Generic[T]):
             ),
         )
 
+    def get_side_output(self, output_tag: OutputTag[R]) -> DataStream[R]:
+        """The records that this stream's operator emits with that tag: ``yield tag, value`` in a process function."""
+        if not isinstance(output_tag, OutputTag):
+            raise TypeError(f"get_side_output() takes an OutputTag, not {type(output_tag).__name__}.")
+        self._program.operator(self._id, "get_side_output()")
+        for other in self._program.transformations.values():
+            if (
+                isinstance(other, SideOutputTransformation)
+                and (other.inputs[0], other.tag_id) == (self._id, output_tag.tag_id)
+                and other.output_type != output_tag.type_info
+            ):
+                raise UserError(
+                    f"The side output '{output_tag.tag_id}' was requested before ({other.declared_at}) with the type"
+                    f" {other.output_type}, and now with {output_tag.type_info}: give each side output a name of its"
+                    " own."
+                )
+        call = declared_at()
+        return DataStream(
+            self._environment,
+            self._program.add(
+                lambda transformation_id: SideOutputTransformation(
+                    id=transformation_id,
+                    inputs=(self._id,),
+                    output_type=output_tag.type_info,
+                    declared_at=call,
+                    tag_id=output_tag.tag_id,
+                ),
+                pending=False,
+            ),
+        )
+
     # ---- partitioning ----
 
     def _partition(self, partitioning: Partitioning, **details: Any) -> int:
@@ -327,7 +360,8 @@ class DataStream(OperatorSettings, Generic[T]):
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
         """Print each record on the standard output of the worker."""
-        return self._sink(OperatorKind.PRINT, "Print to Std. Out", PrintOperator(sink_identifier or ""))
+        definition = PrintOperator(sink_identifier or "", self._type())
+        return self._sink(OperatorKind.PRINT, "Print to Std. Out", definition)
 
     def sink_to(self, sink: Sink[T]) -> DataStreamSink:
         """Hand each record to a sink."""
@@ -376,10 +410,6 @@ class DataStream(OperatorSettings, Generic[T]):
     def window_all(self, window_assigner: object) -> NoReturn:
         """Not supported yet."""
         not_yet("Windows (window_all) are")
-
-    def get_side_output(self, output_tag: object) -> NoReturn:
-        """Not supported yet."""
-        not_yet("Side outputs (get_side_output) are", "emit tagged records and filter() them")
 
     def cache(self) -> NoReturn:
         """Not supported yet."""

@@ -32,7 +32,7 @@ class Program:
         transformation = self.transformations[transformation_id]
         if not isinstance(transformation, OperatorTransformation):
             raise UserError(
-                f"{action} applies to an operator, and the result of a partitioning or union is none"
+                f"{action} applies to an operator, and the result of a partitioning, union or side output is none"
                 f" ({transformation.declared_at}): call it before that, or on the operator that follows."
             )
         return transformation

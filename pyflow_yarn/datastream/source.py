@@ -52,6 +52,14 @@ class SplitEnumerator(ABC):
         """Release what ``open`` took."""
 
 
+class SideRecords(list[Any]):
+    """Records for a side output of the source, in the place of a batch."""
+
+    def __init__(self, tag_id: str, records: Sequence[Any]) -> None:
+        super().__init__(records)
+        self.tag_id = tag_id
+
+
 class SourceReader(ABC, Generic[T_co]):
     """Reads records in batches, in a worker.
 
@@ -69,6 +77,8 @@ class SourceReader(ABC, Generic[T_co]):
     @abstractmethod
     def read_batch(self, max_records: int) -> Sequence[T_co] | None:
         """Up to about ``max_records`` records (any sequence, a ``range`` too); None: nothing just now.
+
+        ``SideRecords`` go to a side output instead.
 
         Raises ``EndOfInput`` at the end of a bounded source.
         """

@@ -17,7 +17,7 @@ from pyflow_yarn.graph.job_graph import JobEdge, JobGraph, JobVertex, OperatorNo
 from pyflow_yarn.graph.operators import EdgeDefinition, SinkOperator, SourceOperator
 from pyflow_yarn.graph.pickling import dumps
 from pyflow_yarn.graph.plan import chain_text, job_plan
-from pyflow_yarn.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
+from pyflow_yarn.graph.stream_graph import StreamEdge, StreamGraph
 
 JOB_ID = re.compile(r"[0-9a-fA-F]{32}")
 KEYED = (Partitioning.HASH, Partitioning.CUSTOM)
@@ -72,7 +72,7 @@ def job_graph(
 def _vertex(graph: StreamGraph, chain: Chain, ids: Mapping[int, str]) -> JobVertex:
     head = graph.node(chain.nodes[0])
     operators = [
-        _operator(graph.node(node), ids[node], fed_by) for node, fed_by in zip(chain.nodes, chain.inputs, strict=True)
+        _operator(graph, node, ids[node], fed_by) for node, fed_by in zip(chain.nodes, chain.inputs, strict=True)
     ]
     vertex = JobVertex(
         id=ids[head.id],
@@ -85,7 +85,8 @@ def _vertex(graph: StreamGraph, chain: Chain, ids: Mapping[int, str]) -> JobVert
     return msgspec.structs.replace(vertex, name=chain_text(vertex))
 
 
-def _operator(node: StreamNode, operator_id: str, fed_by: int) -> OperatorNode:
+def _operator(graph: StreamGraph, node_id: int, operator_id: str, fed_by: int) -> OperatorNode:
+    node = graph.node(node_id)
     if node.uid_hash and fed_by >= 0:
         raise UserError(
             f"Cannot assign user-specified hash to intermediate node in chain: '{node.name}' ({node.declared_at})."
@@ -97,6 +98,7 @@ def _operator(node: StreamNode, operator_id: str, fed_by: int) -> OperatorNode:
         kind=node.kind,
         definition=dumps(node.definition, node.name, node.declared_at),
         input=fed_by,
+        input_tag=graph.inputs(node_id)[0].tag_id if fed_by >= 0 else "",
         uid=node.uid,
         description=node.description,
         declared_at=node.declared_at,
@@ -135,4 +137,5 @@ def _edge(
         target_input=edge.target_input,
         max_parallelism=target.max_parallelism,
         buffer_timeout=graph.settings.buffer_timeout if own_timeout is None else own_timeout,
+        tag=edge.tag_id,
     )

@@ -62,8 +62,9 @@ class OperatorNode(msgspec.Struct, frozen=True, kw_only=True):
     """One operator of a chain.
 
     ``id``: 32 hexadecimal digits. ``input``: index in the vertex's ``operators`` of the operator that feeds it,
-    -1 for the head. ``definition``: cloudpickle of a class of ``pyflow_yarn.graph.operators``. ``declared_at``:
-    ``job.py:9``, where the user's program created it. ``coordinated``: it has a counterpart (split
+    -1 for the head; ``input_tag``: the side output of that operator which feeds it, "" for the main one.
+    ``definition``: cloudpickle of a class of ``pyflow_yarn.graph.operators``. ``declared_at``: ``job.py:9``, where the
+    user's program created it. ``coordinated``: it has a counterpart (split
     enumerator, committer) in the job's coordinator process.
     """
 
@@ -72,6 +73,7 @@ class OperatorNode(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     definition: bytes
     input: int = -1
+    input_tag: str = ""
     uid: str = ""
     description: str = ""
     declared_at: str = ""
@@ -96,7 +98,8 @@ class JobEdge(msgspec.Struct, frozen=True, kw_only=True):
     the second input of a two-input operator. ``partitioner`` is cloudpickle of a
     ``pyflow_yarn.graph.operators.EdgeDefinition`` (key selector, custom partitioner, declared type).
     ``buffer_timeout`` is milliseconds: -1 flushes full buffers only, 0 flushes after each record.
-    ``max_parallelism`` is the target's: the number of key groups that HASH spreads over its subtasks.
+    ``max_parallelism`` is the target's: the number of key groups that HASH spreads over its subtasks. ``tag``: the side
+    output of the source operator whose records these are, "" for the main one.
     """
 
     id: int
@@ -109,6 +112,7 @@ class JobEdge(msgspec.Struct, frozen=True, kw_only=True):
     max_parallelism: int = 128
     buffer_timeout: int = 100
     blocking: bool = False
+    tag: str = ""
 
 
 class JobGraph(msgspec.Struct, frozen=True, kw_only=True):

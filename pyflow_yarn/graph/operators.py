@@ -104,6 +104,7 @@ class PrintOperator(msgspec.Struct, frozen=True):
     """``print()``: Flink's text of each record on the TaskManager's standard output, ``identifier:n> `` in front."""
 
     identifier: str = ""
+    type_info: Any = None
 
 
 class CollectOperator(msgspec.Struct, frozen=True):

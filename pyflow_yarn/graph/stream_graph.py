@@ -23,6 +23,7 @@ from pyflow_yarn.graph.transformations import (
     OperatorTransformation,
     PartitionTransformation,
     Pipeline,
+    SideOutputTransformation,
     Transformation,
     UnionTransformation,
 )
@@ -63,7 +64,10 @@ class StreamNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamEdge(msgspec.Struct, frozen=True, kw_only=True):
-    """Records flow from ``source`` to ``target``; a partitioning of None is not decided yet."""
+    """Records flow from ``source`` to ``target``; a partitioning of None is not decided yet.
+
+    With a ``tag_id`` they are those of the source's side output by that name.
+    """
 
     source: int
     target: int
@@ -73,6 +77,7 @@ class StreamEdge(msgspec.Struct, frozen=True, kw_only=True):
     key_type: Any = None
     type_info: Any = None
     target_input: int = 0
+    tag_id: str = ""
 
 
 class StreamGraph(msgspec.Struct, frozen=True, dict=True):
@@ -132,7 +137,7 @@ def translate(pipeline: Pipeline) -> StreamGraph:
     edges: list[StreamEdge] = []
     for operator in operators:
         for transformation_id in operator.inputs:
-            edges.extend(_edges(transformations[transformation_id], operator.id, None, pipeline))
+            edges.extend(_edges(transformations[transformation_id], StreamEdge(source=0, target=operator.id), pipeline))
     return StreamGraph(tuple(map(_node, operators)), tuple(edges), pipeline.settings)
 
 
@@ -167,27 +172,25 @@ def _node(operator: OperatorTransformation) -> StreamNode:
     )
 
 
-def _edges(
-    source: Transformation, target: int, partition: PartitionTransformation | None, pipeline: Pipeline
-) -> Iterable[StreamEdge]:
+def _edges(source: Transformation, edge: StreamEdge, pipeline: Pipeline) -> Iterable[StreamEdge]:
     """Edges from all operators behind ``source``; of partitionings in a row, the one next to the target counts."""
     if isinstance(source, UnionTransformation):
         for transformation_id in source.inputs:
-            yield from _edges(pipeline.transformations[transformation_id], target, partition, pipeline)
+            yield from _edges(pipeline.transformations[transformation_id], edge, pipeline)
     elif isinstance(source, PartitionTransformation):
-        yield from _edges(pipeline.transformations[source.inputs[0]], target, partition or source, pipeline)
-    elif partition is None:
-        yield StreamEdge(source=source.id, target=target, type_info=source.output_type)
+        if edge.partitioning is None:
+            edge = replace(
+                edge,
+                partitioning=source.partitioning,
+                key_selector=source.key_selector,
+                partitioner=source.partitioner,
+                key_type=source.key_type,
+            )
+        yield from _edges(pipeline.transformations[source.inputs[0]], edge, pipeline)
+    elif isinstance(source, SideOutputTransformation):
+        yield replace(edge, source=source.inputs[0], type_info=source.output_type, tag_id=source.tag_id)
     else:
-        yield StreamEdge(
-            source=source.id,
-            target=target,
-            partitioning=partition.partitioning,
-            key_selector=partition.key_selector,
-            partitioner=partition.partitioner,
-            key_type=partition.key_type,
-            type_info=source.output_type,
-        )
+        yield replace(edge, source=source.id, type_info=source.output_type)
 
 
 def inherit_parallelism(graph: StreamGraph) -> StreamGraph:

@@ -66,6 +66,12 @@ class UnionTransformation(Transformation, frozen=True, kw_only=True):
     """``union()``: its output is the output of all its inputs."""
 
 
+class SideOutputTransformation(Transformation, frozen=True, kw_only=True):
+    """``get_side_output()``: the records that the operator before it emits with a tag of that id."""
+
+    tag_id: str
+
+
 class GraphSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a program and its configuration say about all operators.
 

@@ -119,3 +119,72 @@ def test_a_bad_record_fails_the_job_with_its_place(flink: Flink, tmp_path: Path)
     assert "Traceback" not in done.stderr
     assert "While handling" not in done.stderr
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+BAD_RECORDS = """
+from pyflow_yarn.common import Encoder
+from pyflow_yarn.datastream import OutputTag
+from pyflow_yarn.datastream.formats.bad_records import BadRecords
+row_type = Types.ROW_NAMED(["a"], [Types.INT()])
+tag = OutputTag("bad", BadRecords.row_type())
+form = JsonLinesFormat.for_type_info(row_type).with_bad_records(tag)
+stream = read(FileSource.for_record_stream_format(form, path))
+def told(row):
+    return f"{row['line']}: {row['text']}"
+sink = FileSink.for_row_format(output + "-bad", Encoder.simple_string_encoder())
+lines = stream.get_side_output(tag).rebalance().map(told, output_type=Types.STRING())
+lines.sink_to(sink.with_bucket_assigner(BucketAssigner.base_path_bucket_assigner()).build())
+write(stream, JsonLinesBulkWriters.for_any_values())
+"""
+
+
+@pytest.mark.parametrize("parallelism", ["1", "2"])
+def test_bad_records_go_to_a_side_output(flink: Flink, tmp_path: Path, parallelism: str) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join("no json\n" if number % 1000 == 7 else f'{{"a":{number}}}\n' for number in range(20_000)))
+    script = tmp_path / "job.py"
+    script.write_text(HEAD + BAD_RECORDS)
+    done = flink("run", "-p", parallelism, script, source, tmp_path / "out")
+    assert done.returncode == 0, done
+    assert "- numRecordsInErrors (int): 20" in done.stdout
+    bad = [line for file in (tmp_path / "out-bad").iterdir() for line in file.read_text().splitlines()]
+    assert sorted(bad) == sorted(f"{number + 1}: no json" for number in range(7, 20_000, 1000))
+    good = [json.loads(line)["a"] for file in (tmp_path / "out").iterdir() for line in file.read_text().splitlines()]
+    assert sorted(good) == [number for number in range(20_000) if number % 1000 != 7]
+
+
+TAGS = """
+import sys
+from pyflow_yarn.common import Types
+from pyflow_yarn.datastream import OutputTag, ProcessFunction, StreamExecutionEnvironment
+env = StreamExecutionEnvironment.get_execution_environment()
+odd, wrong = OutputTag("odd", Types.INT()), int(sys.argv[1])
+class Split(ProcessFunction):
+    def process_element(self, value, ctx):
+        if value % 2:
+            yield odd, value
+        else:
+            yield value
+split = env.from_collection(list(range(10)), Types.INT()).process(Split(), Types.INT())
+split.get_side_output(odd).rebalance().map(lambda v: 10 // (v - wrong), Types.INT()).print("odd")
+split.print("even")
+env.execute()
+"""
+
+
+@pytest.mark.parametrize("parallelism", ["1", "2"])
+def test_side_outputs_of_a_program(flink: Flink, tmp_path: Path, parallelism: str) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(TAGS)
+    done = flink("run", "-p", parallelism, script, "11")
+    assert done.returncode == 0, done
+    printed = Counter(
+        line.partition(">")[0].partition(":")[0] + line.partition(">")[2] for line in done.lines() if ">" in line
+    )
+    assert printed == Counter(
+        [f"even {v}" for v in range(0, 10, 2)] + [f"odd {10 // (v - 11)}" for v in range(1, 10, 2)]
+    )
+    done = flink("run", "-p", parallelism, script, "5")
+    assert done.returncode == 31
+    assert "  record: 5\n" in done.stderr
+    assert "ZeroDivisionError" in done.stderr.splitlines()[-1]

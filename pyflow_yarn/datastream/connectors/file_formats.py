@@ -11,23 +11,18 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pyflow_yarn.datastream.connectors.bad_records import BadRecordLog, BadRecords
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit
-from pyflow_yarn.datastream.source import EndOfInput, SourceReader
+from pyflow_yarn.datastream.output_tag import OutputTag
+from pyflow_yarn.datastream.source import EndOfInput, SideRecords, SourceReader
 
 if TYPE_CHECKING:
     from pyflow_yarn.common.typeinfo import TypeInformation
 
 BAD_RECORDS = "numRecordsInErrors"
-"""The accumulator that counts records that were skipped; the reference system's name of the metric."""
+"""The accumulator that counts bad records that did not end the job; the reference system's name of the metric."""
 
 # ---- reading ----
-
-
-class SkippedRecords:
-    """How many bad records a reader has skipped."""
-
-    def __init__(self) -> None:
-        self.count = 0
 
 
 class SplitRecords(ABC):
@@ -47,7 +42,7 @@ class RecordFormat(ABC):
 
     splittable = True
     """Whether ``FileSplit`` ranges of a file can be read one without the other."""
-    skips_bad_records = False
+    bad_records: BadRecords | OutputTag[Any] = BadRecords.FAIL
 
     @property
     @abstractmethod
@@ -55,7 +50,7 @@ class RecordFormat(ABC):
         """The type of the records."""
 
     @abstractmethod
-    def opener(self, skipped: SkippedRecords) -> Callable[[FileSplit], SplitRecords]:
+    def opener(self, bad: BadRecordLog) -> Callable[[FileSplit], SplitRecords]:
         """Called once in each reader: what opens the splits there."""
 
 
@@ -82,7 +77,7 @@ class FileRecordReader(SourceReader[Any]):
 
     def __init__(self, record_format: RecordFormat) -> None:
         self._format = record_format
-        self._skipped = SkippedRecords()
+        self._bad = BadRecordLog(record_format.bad_records)
         self._open: Callable[[FileSplit], SplitRecords] | None = None
         self._splits: deque[FileSplit] = deque()
         self._no_more = False
@@ -98,13 +93,16 @@ class FileRecordReader(SourceReader[Any]):
 
     def read_batch(self, max_records: int) -> Sequence[Any] | None:
         while self._position >= len(self._records):
+            if self._bad.rows and self._bad.tag is not None:
+                rows, self._bad.rows = self._bad.rows, []
+                return SideRecords(self._bad.tag.tag_id, rows)
             if self._current is None:
                 if not self._splits:
                     if self._no_more:
                         raise EndOfInput
                     return None
                 if self._open is None:
-                    self._open = self._format.opener(self._skipped)
+                    self._open = self._format.opener(self._bad)
                 self._current = self._open(self._splits.popleft())
             records = self._current.read()
             if records is None:
@@ -120,7 +118,7 @@ class FileRecordReader(SourceReader[Any]):
         return self._records[position : self._position]
 
     def counters(self) -> Mapping[str, int]:
-        return {BAD_RECORDS: self._skipped.count} if self._format.skips_bad_records else {}
+        return {} if self._bad.fails else {BAD_RECORDS: self._bad.count}
 
     def close(self) -> None:
         if self._current is not None:

@@ -13,7 +13,8 @@ from contextlib import closing
 from typing import Protocol
 
 from pyflow_yarn.common.typeinfo import TypeInformation, Types
-from pyflow_yarn.datastream.connectors.file_formats import SkippedRecords, SplitRecords, StreamFormat
+from pyflow_yarn.datastream.connectors.bad_records import BadRecordLog
+from pyflow_yarn.datastream.connectors.file_formats import SplitRecords, StreamFormat
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit
 from pyflow_yarn.errors import ConfigurationError, ExternalError, NotYetSupportedError, UserError
 
@@ -56,7 +57,7 @@ class TextLineFormat(StreamFormat):
     def produced_type(self) -> TypeInformation:
         return Types.STRING()
 
-    def opener(self, skipped: SkippedRecords) -> Callable[[FileSplit], SplitRecords]:
+    def opener(self, bad: BadRecordLog) -> Callable[[FileSplit], SplitRecords]:
         kind = _ByteLines if self.splittable else _DecodedLines
         charset = self.charset_name
         return lambda split: kind(split, charset)
@@ -72,6 +73,11 @@ class LineBlocks:
         self._file = open_input(split)
         self._position = 0
         """Of the next byte to read."""
+        self._lines_before = 0
+        """How many lines the blocks before this one had."""
+        self._lines = 0
+        self._first_line: int | None = 1 if split.start == 0 else None
+        self._first_offset = -1
         self._parts: list[bytes] = []
         """The beginning of a line whose end has not been read yet."""
         self._parts_size = 0
@@ -87,8 +93,18 @@ class LineBlocks:
             block = self._next_block()
             if block:
                 self.offset = self._position - self._parts_size - len(block)
+                if self._first_offset < 0:
+                    self._first_offset = self.offset
+                self._lines_before += self._lines
+                self._lines = block.count(b"\n")
                 return block
         return None
+
+    def first_line(self) -> int:
+        """The number in the file, from 1, of the first line of the block that was read last."""
+        if self._first_line is None:
+            self._first_line = count_lines(self.split, self._first_offset) + 1
+        return self._first_line + self._lines_before
 
     def close(self) -> None:
         """Close the file."""

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, NoReturn, Self
 
 from pyflow_yarn.common.serialization import DeserializationSchema, SerializationSchema
 from pyflow_yarn.common.typeinfo import RowTypeInfo, TypeInformation, Types
+from pyflow_yarn.datastream.connectors.bad_records import BadRecordLog
 from pyflow_yarn.datastream.connectors.file_formats import (
     BulkWriter,
     BulkWriterFactory,
     OutputFile,
-    SkippedRecords,
     SplitRecords,
 )
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit
@@ -296,11 +296,10 @@ class CsvReaderFormat(RecoveringFormat):
     def produced_type(self) -> TypeInformation:
         return self._dialect.type_info
 
-    def opener(self, skipped: SkippedRecords) -> Callable[[FileSplit], SplitRecords]:
+    def opener(self, bad: BadRecordLog) -> Callable[[FileSplit], SplitRecords]:
         kind = SingleLines if self.splittable else WholeFile
         dialect, charset = self._dialect, self._charset
-        counter = skipped if self.skips_bad_records else None
-        return lambda split: kind(split, dialect, charset, counter)
+        return lambda split: kind(split, dialect, charset, bad)
 
 
 class CsvBulkWriters:

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from pyflow_yarn.common.typeinfo import RowTypeInfo
 from pyflow_yarn.common.types import Row, rows_of
-from pyflow_yarn.datastream.connectors.file_formats import BulkWriter, OutputFile, SkippedRecords, SplitRecords
+from pyflow_yarn.datastream.connectors.bad_records import BadRecord, BadRecordLog
+from pyflow_yarn.datastream.connectors.file_formats import BulkWriter, OutputFile, SplitRecords
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit
-from pyflow_yarn.datastream.connectors.text_lines import LineBlocks, count_lines, undecodable
-from pyflow_yarn.datastream.formats.bad_records import bad_record, described
+from pyflow_yarn.datastream.connectors.text_lines import LineBlocks, undecodable
+from pyflow_yarn.datastream.formats.bad_records import described
 from pyflow_yarn.datastream.formats.csv_fields import read_column, write_column
 from pyflow_yarn.datastream.formats.rows import values_of
 from pyflow_yarn.errors import UserError
@@ -145,11 +146,11 @@ class BadField(Exception):
 class _CsvRecords(SplitRecords):
     """The records of a split; subclasses find them in blocks of lines."""
 
-    def __init__(self, split: FileSplit, dialect: CsvDialect, charset: str, skipped: SkippedRecords | None) -> None:
+    def __init__(self, split: FileSplit, dialect: CsvDialect, charset: str, bad: BadRecordLog) -> None:
         self._split = split
         self._dialect = dialect
         self._charset = charset
-        self._skipped = skipped
+        self._log = bad
         self._rows = RowReader(dialect)
         self._blocks = LineBlocks(split)
         self._to_skip = (dialect.header + dialect.skip_first_row) if split.start == 0 else 0
@@ -167,12 +168,18 @@ class _CsvRecords(SplitRecords):
         try:
             text = block.decode(self._charset)
         except UnicodeDecodeError as error:
-            if self._skipped is None:
+            if self._log.fails:
                 advice = "with_charset('ISO-8859-1')"
                 raise undecodable(self._split, self._charset, error, blocks.offset, advice) from None
             text = block.decode(self._charset, "surrogateescape")
             self._undecodable = True
         return text.removeprefix(BYTE_ORDER_MARK) if blocks.offset == 0 else text
+
+    def _described(self, line: int, column: str, reason: str, text: str) -> BadRecord:
+        """A bad record; bytes of its text that are none in the character set are shown as such."""
+        if _UNDECODED.search(text):
+            text = text.encode(self._charset, "surrogateescape").decode(self._charset, "backslashreplace")
+        return BadRecord(self._split.path, line, column, reason, text.rstrip("\r\n"))
 
     def _without_header(self, records: list[list[str]]) -> list[list[str]]:
         """Records without the first ones of the file, where these are a header or to be skipped."""
@@ -197,12 +204,15 @@ class _CsvRecords(SplitRecords):
 class WholeFile(_CsvRecords):
     """A file whose quoted fields may hold line ends: it is read by one reader, from the beginning to the end."""
 
-    def __init__(self, split: FileSplit, dialect: CsvDialect, charset: str, skipped: SkippedRecords | None) -> None:
-        super().__init__(split, dialect, charset, skipped)
+    def __init__(self, split: FileSplit, dialect: CsvDialect, charset: str, bad: BadRecordLog) -> None:
+        super().__init__(split, dialect, charset, bad)
         lines = self._lines(self._blocks)
-        self._reader = _TrackedReader(dialect, lines) if dialect.comments else dialect.reader(lines)
-        self._count = 0
-        """How many records were read, blank ones and the header included."""
+        self._tracked = _TrackedReader(dialect, lines) if dialect.comments or bad.tag else None
+        self._reader = self._tracked or dialect.reader(lines)
+        self._places: list[tuple[int, str]] = []
+        """Line and text of each record of the batch, if all bad ones must be known."""
+        self._before = 0
+        """How many records came before the batch, blank ones and the header included."""
 
     def _lines(self, blocks: LineBlocks) -> Iterator[str]:
         texts = iter(lambda: self._decoded(blocks), None)
@@ -211,21 +221,37 @@ class WholeFile(_CsvRecords):
     def read(self) -> list[Row] | None:
         records: list[list[str]] = []
         error: csv.Error | None = None
+        self._places.clear()
         try:
-            records.extend(islice(self._reader, BATCH_ROWS))
+            if self._log.tag is None:
+                records.extend(islice(self._reader, BATCH_ROWS))
+            else:
+                self._read_places(records)
         except csv.Error as raised:  # what was read before it is kept
             error = raised
         if not records and error is None:
             return None
-        self._count += len(records)
+        count = len(records)
         if self._to_skip:
             records = self._without_header(records)
-        rows = self._made(records, self._count - len(records))
+        rows = self._made(records, count - len(records))
         if error is not None:
-            self._bad(self._count, "", reason_of(error))
+            self._bad(count, "", reason_of(error))
+        self._before += count
         return rows
 
-    def _made(self, records: list[list[str]], before: int) -> list[Row]:
+    def _read_places(self, records: list[list[str]]) -> None:
+        tracked = self._tracked
+        assert tracked is not None
+        try:
+            for record in islice(tracked, BATCH_ROWS):
+                records.append(record)
+                self._places.append(tracked.place())
+        except csv.Error:
+            self._places.append(tracked.place())
+            raise
+
+    def _made(self, records: list[list[str]], first: int) -> list[Row]:
         if not self._undecodable:
             try:
                 return self._rows.rows(records)
@@ -237,15 +263,17 @@ class WholeFile(_CsvRecords):
                 try:
                     rows.append(self._rows.row(record))
                 except BadField as bad:
-                    self._bad(before + number, bad.column, bad.reason)
+                    self._bad(first + number, bad.column, bad.reason)
         return rows
 
     def _bad(self, number: int, column: str, reason: str) -> None:
-        if self._skipped is not None:
-            self._skipped.count += 1
-            return
-        line, text = self._find(number)
-        raise bad_record(self._split.path, line, column, reason, text) from None
+        """Record ``number`` of the batch is a bad one."""
+
+        def describe() -> BadRecord:
+            line, text = self._places[number] if self._places else self._find(self._before + number)
+            return self._described(line, column, reason, text)
+
+        self._log.add(describe)
 
     def _find(self, number: int) -> tuple[int, str]:
         """Line and text of a record, found by reading the file once more: the csv module does not tell them."""
@@ -257,7 +285,7 @@ class WholeFile(_CsvRecords):
                     pass
         finally:
             blocks.close()
-        return reader.first_line, "".join(reader.lines).rstrip("\r\n")
+        return reader.place()
 
 
 class _TrackedReader:
@@ -279,6 +307,10 @@ class _TrackedReader:
             self.lines.append(line)
             return line
         return None
+
+    def place(self) -> tuple[int, str]:
+        """Line and text of the record that was read last."""
+        return self.first_line, "".join(self.lines)
 
     def __iter__(self) -> _TrackedReader:
         return self
@@ -326,11 +358,7 @@ class SingleLines(_CsvRecords):
         return rows
 
     def _bad(self, number: int, line: str, column: str, reason: str) -> None:
-        if self._skipped is not None:
-            self._skipped.count += 1
-            return
-        first = count_lines(self._split, self._blocks.offset) + 1
-        raise bad_record(self._split.path, first + number, column, reason, line.rstrip("\r\n")) from None
+        self._log.add(lambda: self._described(self._blocks.first_line() + number, column, reason, line))
 
 
 # ---- writing ----

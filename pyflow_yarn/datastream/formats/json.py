@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import partial
 from typing import Any, NoReturn
 
 import msgspec
 
 from pyflow_yarn.common.serialization import DeserializationSchema, SerializationSchema
 from pyflow_yarn.common.typeinfo import RowTypeInfo, TypeInformation, Types
+from pyflow_yarn.datastream.connectors.bad_records import BadRecord, BadRecordLog
 from pyflow_yarn.datastream.connectors.file_formats import (
     BulkWriter,
     BulkWriterFactory,
     OutputFile,
-    SkippedRecords,
     SplitRecords,
 )
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit
 from pyflow_yarn.datastream.connectors.file_writer import BytesWriter
-from pyflow_yarn.datastream.connectors.text_lines import LineBlocks, count_lines
-from pyflow_yarn.datastream.formats.bad_records import RecoveringFormat, bad_record, described
+from pyflow_yarn.datastream.connectors.text_lines import LineBlocks
+from pyflow_yarn.datastream.formats.bad_records import RecoveringFormat, described
 from pyflow_yarn.datastream.formats.json_types import decoding, encode_other, encoding, list_of, row_maker, struct_maker
 from pyflow_yarn.errors import NotYetSupportedError, UserError
 
@@ -72,10 +73,9 @@ class JsonLinesFormat(RecoveringFormat):
     def produced_type(self) -> TypeInformation:
         return self.type_info or Types.PICKLED_BYTE_ARRAY()
 
-    def opener(self, skipped: SkippedRecords) -> Callable[[FileSplit], SplitRecords]:
+    def opener(self, bad: BadRecordLog) -> Callable[[FileSplit], SplitRecords]:
         decoder = JsonDecoder(self.type_info, self.fails_on_missing_field)
-        skips = self.skips_bad_records
-        return lambda split: _JsonLines(split, decoder, skipped if skips else None)
+        return lambda split: _JsonLines(split, decoder, bad)
 
 
 class JsonDecoder:
@@ -116,10 +116,10 @@ class JsonDecoder:
 class _JsonLines(SplitRecords):
     """The JSON lines of a split."""
 
-    def __init__(self, split: FileSplit, decoder: JsonDecoder, skipped: SkippedRecords | None) -> None:
+    def __init__(self, split: FileSplit, decoder: JsonDecoder, bad: BadRecordLog) -> None:
         self._blocks = LineBlocks(split)
         self._decoder = decoder
-        self._skipped = skipped
+        self._bad = bad
 
     def read(self) -> list[Any] | None:
         block = self._blocks.read()
@@ -139,32 +139,32 @@ class _JsonLines(SplitRecords):
                 try:
                     values.append(self._decoder.decode(line))
                 except (ValueError, RecursionError) as error:
-                    if self._skipped is None:
-                        split, offset = self._blocks.split, self._blocks.offset
-                        raise _bad_line(split.path, count_lines(split, offset) + number + 1, line, error) from None
-                    self._skipped.count += 1
+                    self._bad.add(partial(self._described, number, line, error))
         return values
+
+    def _described(self, number: int, line: bytes, error: Exception) -> BadRecord:
+        return _bad_line(self._blocks.split.path, self._blocks.first_line() + number, line, error)
 
     def close(self) -> None:
         self._blocks.close()
 
 
-def _bad_line(path: str, number: int, line: bytes, error: Exception) -> UserError:
-    """The sentence for a line that is no JSON, or none of the declared type."""
+def _bad_line(path: str, number: int, line: bytes, error: Exception) -> BadRecord:
+    """A line that is no JSON, or none of the declared type."""
     line = line.rstrip(b"\r")
     text = line.decode("utf-8", "backslashreplace")
     if isinstance(error, UnicodeDecodeError):
-        return bad_record(path, number, "", "it is not valid UTF-8", text)
+        return BadRecord(path, number, "", "it is not valid UTF-8", text)
     reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
     if (found := _BYTE.search(reason)) is not None:
         position = len(line[: int(found[1])].decode("utf-8", "replace"))
         reason = _BYTE.sub("", reason)
-        return bad_record(path, number, f"column {position + 1}", reason, text, position)
+        return BadRecord(path, number, f"column {position + 1}", reason, text, position)
     if (found := _PATH.search(reason)) is not None:
-        return bad_record(path, number, f"field '{found[1]}'", _PATH.sub("", reason), text)
+        return BadRecord(path, number, f"field '{found[1]}'", _PATH.sub("", reason), text)
     if reason == "Input data was truncated":
-        return bad_record(path, number, f"column {len(text) + 1}", "the value does not end", text, len(text))
-    return bad_record(path, number, "", reason, text)
+        return BadRecord(path, number, f"column {len(text) + 1}", "the value does not end", text, len(text))
+    return BadRecord(path, number, "", reason, text)
 
 
 class JsonLinesBulkWriters:

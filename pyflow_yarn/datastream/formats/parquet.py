@@ -8,12 +8,12 @@ from typing import Any
 from pyflow_yarn.common.configuration import Configuration
 from pyflow_yarn.common.typeinfo import RowTypeInfo, TypeInformation
 from pyflow_yarn.common.types import Row
+from pyflow_yarn.datastream.connectors.bad_records import BadRecordLog
 from pyflow_yarn.datastream.connectors.file_formats import (
     BulkFormat,
     BulkWriter,
     BulkWriterFactory,
     OutputFile,
-    SkippedRecords,
     SplitRecords,
 )
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit
@@ -69,7 +69,7 @@ class ParquetColumnarRowInputFormat(BulkFormat):
     def produced_type(self) -> TypeInformation:
         return self._row_type
 
-    def opener(self, skipped: SkippedRecords) -> Callable[[FileSplit], SplitRecords]:
+    def opener(self, bad: BadRecordLog) -> Callable[[FileSplit], SplitRecords]:
         pa = import_pyarrow(_READING)
         names, types = self._row_type.get_field_names(), self._row_type.get_field_types()
         columns = [column_values(pa, kind, name) for name, kind in zip(names, types, strict=True)]

@@ -18,7 +18,8 @@ from pyflow_yarn.common.typeinfo import (
     TypeInformation,
     Types,
 )
-from pyflow_yarn.datastream.connectors.file_formats import RecordFormat, SkippedRecords
+from pyflow_yarn.datastream.connectors.bad_records import BadRecordLog
+from pyflow_yarn.datastream.connectors.file_formats import RecordFormat
 from pyflow_yarn.datastream.connectors.file_splits import COMPRESSIONS, FileSplit, list_files
 from pyflow_yarn.datastream.connectors.text_lines import LineBlocks
 from pyflow_yarn.datastream.formats.arrow import import_pyarrow, type_of_schema
@@ -66,7 +67,7 @@ def infer_schema(
 
 
 def _records(files: list[str], record_format: RecordFormat) -> Iterator[Any]:
-    opener = record_format.opener(SkippedRecords())
+    opener = record_format.opener(BadRecordLog())
     for file in files:
         records = opener(_whole(file))
         try:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyflow_runtime.network.batch import Batch, EndOfInput, Watermark, WatermarkStatus
-from pyflow_runtime.operators.codegen import CompiledLoop, Consumer, compile_loop
+from pyflow_runtime.operators.codegen import CompiledLoop, Consumer, Sides, compile_loop
 from pyflow_runtime.operators.failures import OperatorFailure, Place, TaskCancelled, failing_at
 from pyflow_runtime.operators.operator import Emission, Operator
 from pyflow_runtime.operators.partitioning import EdgeOutput
@@ -34,10 +34,10 @@ class OperatorChain:
         self.operators = list(operators)
         self.outputs = [output for _, output in outputs]
         for index, output in outputs:
-            self.operators[index].consumers.append(output)
+            self.operators[index].add_consumer(output, output.edge.tag)
         self._by_id = {operator.node.id: operator for operator in self.operators}
         self._collects = [operator for operator in self.operators if isinstance(operator, Collect)]
-        self._loops: dict[tuple[int, bool], CompiledLoop] = {}
+        self._loops: dict[tuple[int, bool, str], CompiledLoop] = {}
         self._timed = False
         self._watermark: int | None = None
         self._entry = 0 if isinstance(self.operators[0], SourceHead) else _ENTRY
@@ -83,26 +83,37 @@ class OperatorChain:
         """Run one batch through the chain."""
         self._run(self._entry, batch.values, batch.timestamps)
 
+    def process_side(self, tag: str, values: Sequence[Any]) -> None:
+        """Run records of a side output of the source, which have no timestamps, through the chain."""
+        self._run(self._entry, values, None, tag)
+
     def source(self, index: int = 0, timed: bool = False) -> str:
         """The generated source, for those who want to read it."""
         return self._loop(self._entry if index == 0 else index, timed).source
 
-    def _loop(self, entry: int, timed: bool) -> CompiledLoop:
-        loop = self._loops.get((entry, timed))
+    def _loop(self, entry: int, timed: bool, tag: str = "") -> CompiledLoop:
+        loop = self._loops.get((entry, timed, tag))
         if loop is None:
             consumers: Sequence[Consumer]
-            consumers = [self.operators[0]] if entry == _ENTRY else self.operators[entry].consumers
-            name = "record" if entry == _ENTRY else self.operators[entry].result
-            loop = self._loops[entry, timed] = compile_loop(self.name, consumers, timed=timed, entry=name)
+            sides: Sides | None = None
+            if entry == _ENTRY:
+                consumers, name = [self.operators[0]], "record"
+            else:
+                operator = self.operators[entry]
+                consumers = operator.sides.get(tag, ()) if tag else operator.consumers
+                sides = operator.sides if operator.tagged else None
+                name = operator.result
+            loop = compile_loop(self.name, consumers, timed=timed, entry=name, sides=sides)
+            self._loops[entry, timed, tag] = loop
         return loop
 
-    def _run(self, entry: int, values: Sequence[Any], times: list[int] | None) -> None:
+    def _run(self, entry: int, values: Sequence[Any], times: list[int] | None, tag: str = "") -> None:
         timed = times is not None
         if timed != self._timed:
             self._timed = timed
             for output in self.outputs:
                 output.set_timed(timed)
-        loop = self._loop(entry, timed)
+        loop = self._loop(entry, timed, tag)
         try:
             if timed:
                 loop.function(values, times)
@@ -185,7 +196,7 @@ class OperatorChain:
         return False
 
     def _emit(self, operator: Operator, emission: Emission) -> None:
-        if emission.values and operator.consumers:
+        if emission.values and (operator.consumers or operator.sides):
             self._run(operator.index, emission.values, emission.times)
 
     # ---- end and events ----

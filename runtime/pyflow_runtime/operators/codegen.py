@@ -24,12 +24,13 @@ from __future__ import annotations
 
 import itertools
 import linecache
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any, Protocol
 
 from pyflow_runtime.operators.failures import GENERATED_PREFIX, Place
+from pyflow_yarn.datastream.output_tag import OutputTag
 
 INDENT = "    "
 # CPython compiles no more than 20 nested loops and 100 levels of indentation.
@@ -38,6 +39,8 @@ _MOST_DEPTH = 60
 _numbers = itertools.count()
 
 ChainFunction = Callable[..., None]
+Sides = Mapping[str, Sequence["Consumer"]]
+"""Who takes the records with tags, by the tag's id."""
 
 
 @dataclass(frozen=True)
@@ -195,16 +198,23 @@ class CompiledLoop:
             yield from part._all()
 
 
-def compile_loop(name: str, consumers: Sequence[Consumer], *, timed: bool, entry: str = "r") -> CompiledLoop:
+def compile_loop(
+    name: str, consumers: Sequence[Consumer], *, timed: bool, entry: str = "r", sides: Sides | None = None
+) -> CompiledLoop:
     """One loop that hands each of ``values`` (and ``times``) to the consumers.
 
-    Consumers that take a whole batch get it without a loop. Without any consumer the records are dropped.
+    Consumers that take a whole batch get it without a loop. Without any consumer the records are dropped. With
+    ``sides`` there may be records with tags.
     """
     writer = LoopWriter(name, timed)
-    single = [consumer for consumer in consumers if not consumer.write_bulk(writer, "values", None)]
-    if single:
+    single = [
+        consumer for consumer in consumers if sides is not None or not consumer.write_bulk(writer, "values", None)
+    ]
+    if single or sides:
         writer.line(f"for {entry}, t in zip(values, times):" if timed else f"for {entry} in values:")
         with writer.indented(loop=True):
+            if sides is not None:
+                write_sides(writer, sides, entry)
             for consumer in single:
                 writer.hand_on(consumer, entry)
     return CompiledLoop(writer)
@@ -224,19 +234,46 @@ def write_outputs(
 
 
 def write_iterable(
-    writer: LoopWriter, consumers: Sequence[Consumer], expression: str, name: str, origin: Origin
+    writer: LoopWriter,
+    consumers: Sequence[Consumer],
+    expression: str,
+    name: str,
+    origin: Origin,
+    sides: Sides | None = None,
 ) -> None:
-    """Hand each record of an iterable that the user's code made (None: no records) to the consumers."""
+    """Hand each record of an iterable that the user's code made (None: no records) to the consumers.
+
+    With ``sides`` there may be records with tags.
+    """
     results = f"{name}s"
     writer.line(f"{results} = {expression}", origin)
     writer.line(f"if {results} is not None:")
     with writer.indented():
-        if not writer.timed and len(consumers) == 1 and consumers[0].write_bulk(writer, results, origin):
+        whole = sides is None and not writer.timed and len(consumers) == 1
+        if whole and consumers[0].write_bulk(writer, results, origin):
             return
         # The user's generator runs while it is iterated over: this line is his too.
         writer.line(f"for {name} in {results}:", origin)
         with writer.indented(loop=True):
+            if sides is not None:
+                write_sides(writer, sides, name)
             if not consumers:
                 writer.line("pass")
             for consumer in consumers:
                 writer.hand_on(consumer, name)
+
+
+def write_sides(writer: LoopWriter, sides: Sides, name: str) -> None:
+    """A pair of a tag and a value leaves the loop's body here: the value goes to the consumers of that tag, if any."""
+    writer.bind("OutputTag", OutputTag)
+    writer.line(f"if isinstance({name}, tuple) and len({name}) == 2 and isinstance({name}[0], OutputTag):")
+    with writer.indented():
+        for number, (tag_id, consumers) in enumerate(sides.items()):
+            tag = writer.bind(f"tag_{name}_{number}", tag_id)
+            writer.line(f"if {name}[0].tag_id == {tag}:")
+            with writer.indented():
+                value = f"{name}_side"
+                writer.line(f"{value} = {name}[1]")
+                for consumer in consumers:
+                    writer.hand_on(consumer, value)
+        writer.line("continue")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
@@ -47,6 +47,7 @@ _PLAIN: dict[str, Callable[[int, OperatorNode, Any, TaskContext], Operator]] = {
     OperatorKind.FILTER: Filter,
     OperatorKind.PROCESS: Process,
     OperatorKind.SINK: Sink,
+    OperatorKind.PRINT: Print,
     OperatorKind.COLLECT: Collect,
 }
 _KEYED: dict[str, Callable[[int, OperatorNode, Any, TaskContext, KeyedStateBackend], Operator]] = {
@@ -56,28 +57,17 @@ _KEYED: dict[str, Callable[[int, OperatorNode, Any, TaskContext, KeyedStateBacke
 }
 
 
-def make_operators(vertex: JobVertex, task: TaskContext, input_type: Any = None) -> list[Operator]:
-    """The operators of a chain, wired; ``input_type`` is the declared type of the records that enter it."""
-    definitions = [load(node) for node in vertex.operators]
+def make_operators(vertex: JobVertex, task: TaskContext) -> list[Operator]:
+    """The operators of a chain, wired."""
     operators: list[Operator] = []
-    for index, (node, definition) in enumerate(zip(vertex.operators, definitions, strict=True)):
-        operators.append(_make(index, node, definition, task, vertex.operators, definitions, input_type))
+    for index, node in enumerate(vertex.operators):
+        operators.append(_make(index, node, load(node), task))
         if node.input >= 0:
-            operators[node.input].consumers.append(operators[index])
+            operators[node.input].add_consumer(operators[index], node.input_tag)
     return operators
 
 
-def _make(
-    index: int,
-    node: OperatorNode,
-    definition: Any,
-    task: TaskContext,
-    nodes: Sequence[OperatorNode],
-    definitions: Sequence[Any],
-    input_type: Any,
-) -> Operator:
-    if node.kind == OperatorKind.PRINT:
-        return Print(index, node, definition, task, _record_type(node.input, nodes, definitions, input_type))
+def _make(index: int, node: OperatorNode, definition: Any, task: TaskContext) -> Operator:
     if node.kind in _KEYED:
         return _KEYED[node.kind](index, node, definition, task, _backend(task))
     if node.kind in _PLAIN:
@@ -90,12 +80,3 @@ def _backend(task: TaskContext) -> KeyedStateBackend:
     if name != "hashmap":
         raise NotYetSupportedError(f"state.backend.type '{name}' is not supported yet: use hashmap.")
     return HashMapStateBackend()
-
-
-def _record_type(index: int, nodes: Sequence[OperatorNode], definitions: Sequence[Any], input_type: Any) -> Any:
-    """The declared type of the records that operator ``index`` emits (-1: that enter the chain)."""
-    while index >= 0:
-        if nodes[index].kind != OperatorKind.FILTER:
-            return getattr(definitions[index], "output_type", None)
-        index = nodes[index].input
-    return input_type

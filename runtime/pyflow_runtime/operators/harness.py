@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import cloudpickle
@@ -97,12 +98,14 @@ class Edge:
     operator: int = -1
     definition: EdgeDefinition = field(default_factory=EdgeDefinition)
     rows: int = 4096
+    tag: str = ""
 
 
 class ChainHarness:
     """A chain whose definitions travelled by pickle, as in a job, with output channels that are lists.
 
-    ``chain`` lists definitions; each takes the one before it as input, or the one at ``inputs[i]``.
+    ``chain`` lists definitions; each takes the one before it as input, or the one at ``inputs[i]``, and of that the
+    side output ``tags[i]``, if there is one.
     """
 
     def __init__(
@@ -111,8 +114,8 @@ class ChainHarness:
         edges: Sequence[Edge] = (),
         *,
         inputs: Sequence[int] | None = None,
+        tags: Mapping[int, str] = MappingProxyType({}),
         names: Sequence[str] | None = None,
-        input_type: Any = None,
         pickled: bool = True,
         **context: Any,
     ) -> None:
@@ -123,6 +126,7 @@ class ChainHarness:
                 kind=_KINDS[type(definition)],
                 definition=cloudpickle.dumps(definition) if pickled else _Shared.keep(definition),
                 input=inputs[index] if inputs else index - 1,
+                input_tag=tags.get(index, ""),
                 declared_at=f"job.py:{index + 1}",
                 coordinated=getattr(getattr(definition, "sink", None), "coordinated", False),
             )
@@ -158,6 +162,7 @@ class ChainHarness:
                 target="f" * 32,
                 partitioning=edge.partitioning,
                 partitioner=b"",
+                tag=edge.tag,
             )
             outputs.append(
                 (
@@ -166,7 +171,7 @@ class ChainHarness:
                 )
             )
             self.channels.append(channels)
-        self.operators = make_operators(self.vertex, self.task, input_type)
+        self.operators = make_operators(self.vertex, self.task)
         self.chain = OperatorChain("Test", self.operators, outputs)
 
     def open(self) -> ChainHarness:

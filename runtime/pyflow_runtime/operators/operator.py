@@ -51,7 +51,9 @@ class Emission:
 class Operator:
     """One operator of one subtask; subclasses are made by ``operators.factory``.
 
-    ``result`` is the name of the variable that holds its output records in generated loops.
+    ``result`` is the name of the variable that holds its output records in generated loops. ``consumers`` take them;
+    those that come with a tag go to ``sides``, by the tag's id. ``tagged`` says, once it is open, whether there can be
+    any: only then are they looked for.
     """
 
     inline = False
@@ -62,8 +64,14 @@ class Operator:
         self.task = task
         self.result = f"r{index}"
         self.consumers: list[Consumer] = []
+        self.sides: dict[str, list[Consumer]] = {}
+        self.tagged = False
         self.runtime_context = WorkerRuntimeContext(task)
         self._opened: list[Function] = []
+
+    def add_consumer(self, consumer: Consumer, tag: str) -> None:
+        """One more that takes the records of a side output, or with "" of the main one."""
+        (self.sides.setdefault(tag, []) if tag else self.consumers).append(consumer)
 
     # ---- lifecycle ----
 

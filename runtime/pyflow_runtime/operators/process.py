@@ -9,6 +9,7 @@ from pyflow_runtime.operators.codegen import LoopWriter, Origin, write_iterable
 from pyflow_runtime.operators.contexts import KeyedContext, KeyedTimerService, ProcessContext, UnkeyedTimerService
 from pyflow_runtime.operators.failures import OperatorFailure, Place, TaskCancelled
 from pyflow_runtime.operators.operator import Emission, KeyExpression, Operator, TaskContext, selector_function
+from pyflow_runtime.operators.tags import may_yield_tags
 from pyflow_runtime.state.backend import NO_KEY, KeyedStateBackend
 from pyflow_runtime.state.timers import TimerQueue
 from pyflow_yarn.datastream.time_domain import TimeDomain
@@ -31,6 +32,7 @@ class Process(Operator):
     def open(self) -> None:
         """As the base class says."""
         self._function = self.open_function(self._definition.function, "process_element")
+        self.tagged = may_yield_tags(bool(self.sides), self.node.definition, self._definition.function)
 
     def write(self, writer: LoopWriter, value: str, origin: Origin | None) -> None:
         """As the base class says."""
@@ -40,7 +42,9 @@ class Process(Operator):
             writer.line(f"{context}.time = t")
         else:
             writer.before(f"{context}.time = None")
-        write_iterable(writer, self.consumers, f"{process}({value}, {context})", self.result, self.origin(value))
+        call = f"{process}({value}, {context})"
+        sides = self.sides if self.tagged else None
+        write_iterable(writer, self.consumers, call, self.result, self.origin(value), sides)
 
     def set_watermark(self, timestamp: int) -> None:
         """As the base class says."""
@@ -77,6 +81,7 @@ class KeyedProcess(Operator):
         function = self._definition.function
         self._process = self.open_function(function, "process_element")
         self._on_timer = getattr(function, "on_timer", _no_timer)
+        self.tagged = may_yield_tags(bool(self.sides), self.node.definition, self._definition.function)
 
     def close(self) -> None:
         """As the base class says."""
@@ -99,7 +104,8 @@ class KeyedProcess(Operator):
         else:
             writer.before(f"{context}.time = None")
         call = f"{process}({value}, {context})"
-        write_iterable(writer, self.consumers, call, self.result, self.origin(value, key))
+        sides = self.sides if self.tagged else None
+        write_iterable(writer, self.consumers, call, self.result, self.origin(value, key), sides)
 
     # ---- timers ----
 

@@ -120,11 +120,9 @@ class Sink(BatchOperator):
 class Print(BatchOperator):
     """``print()``: the reference system's text of each record, one write per batch."""
 
-    def __init__(
-        self, index: int, node: OperatorNode, definition: PrintOperator, task: TaskContext, type_info: Any
-    ) -> None:
+    def __init__(self, index: int, node: OperatorNode, definition: PrintOperator, task: TaskContext) -> None:
         super().__init__(index, node, task)
-        self._text = text_function(type_info)
+        self._text = text_function(definition.type_info)
         self._prefix = print_prefix(definition.identifier, task.subtask, task.parallelism)
 
     def take(self, values: Sequence[Any], times: Sequence[int] | None) -> None:

@@ -17,7 +17,7 @@ from pyflow_runtime.taskexecutor.messages import Accumulator, TaskDeployment
 from pyflow_runtime.worker.reader_thread import ReaderThread
 from pyflow_runtime.worker.task import Task, TaskServices
 from pyflow_yarn.configuration import options
-from pyflow_yarn.datastream.source import EndOfInput, ReaderContext, SourceReader
+from pyflow_yarn.datastream.source import EndOfInput, ReaderContext, SideRecords, SourceReader
 
 _decode = msgspec.msgpack.Decoder(OperatorPayloadMessage).decode
 _REQUEST = msgspec.msgpack.encode(RequestSplit())
@@ -90,6 +90,9 @@ class SourceTask(Task):
             self.end()
         elif values is None:
             self._starve(now)
+        elif isinstance(values, SideRecords):
+            self._retry_at = None
+            self.chain.process_side(values.tag_id, values)
         elif len(values):
             self._retry_at = None
             self.take(Batch(values))

@@ -329,7 +329,7 @@ class Task(ABC):
             write_text=services.write_text,
             wake=services.wake,
         )
-        operators = make_operators(deployment.vertex, context, self._input_type())
+        operators = make_operators(deployment.vertex, context)
         outputs = [(edge.edge.source_operator, self._output(edge, operators)) for edge in deployment.outputs]
         timeouts = [edge.edge.buffer_timeout for edge in deployment.outputs if edge.edge.buffer_timeout >= 0]
         self._flush_timeout = min(timeouts) / 1000 if timeouts else -1.0
@@ -339,11 +339,6 @@ class Task(ABC):
         self.open_input()
         if self.state is _E.INITIALIZING:
             self._report(_E.RUNNING)
-
-    def _input_type(self) -> Any:
-        for edge in self.deployment.inputs:
-            return load_edge(edge.edge.partitioner, self.deployment.vertex.name).type_info
-        return None
 
     def _output(self, edge: Any, operators: list[Operator]) -> EdgeOutput:
         name = operators[edge.edge.source_operator].node.name

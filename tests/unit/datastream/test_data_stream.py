@@ -20,6 +20,7 @@ from pyflow_yarn.datastream import (
     KeyedProcessFunction,
     KeySelector,
     MapFunction,
+    OutputTag,
     Partitioner,
     ProcessFunction,
     ReduceFunction,
@@ -167,7 +168,6 @@ def test_wrong_arguments_are_refused_where_they_are_given(
         lambda s: s.window_all(None),
         lambda s: s.key_by(len).window(None),
         lambda s: s.key_by(len).count_window(3),
-        lambda s: s.get_side_output(None),
         lambda s: s.cache(),
         lambda s: s.add_sink(None),
         lambda s: s.broadcast("descriptor"),
@@ -330,7 +330,53 @@ def test_projection(env: StreamExecutionEnvironment, words: DataStream[str]) -> 
 
 def test_print_identifier(env: StreamExecutionEnvironment, words: DataStream[str]) -> None:
     words.print("words")
-    assert definitions(env.prepare().graph)["Sink: Print to Std. Out"] == PrintOperator("words")
+    assert definitions(env.prepare().graph)["Sink: Print to Std. Out"] == PrintOperator("words", words.get_type())
+
+
+def test_print_knows_the_declared_type(env: StreamExecutionEnvironment, words: DataStream[str]) -> None:
+    pair = Types.TUPLE([Types.STRING(), Types.BOOLEAN()])
+    words.map(lambda w: (w, True), output_type=pair).filter(lambda p: True).print()
+    assert definitions(env.prepare().graph)["Sink: Print to Std. Out"].type_info == pair
+
+
+class Tagging(ProcessFunction[str, str]):
+    def process_element(self, value: str, ctx: ProcessFunction.Context) -> Iterator[Any]:
+        yield OutputTag("side"), value
+
+
+def test_side_outputs_are_edges(env: StreamExecutionEnvironment, words: DataStream[str]) -> None:
+    main = words.process(Tagging(), Types.STRING())
+    side: DataStream[str] = main.get_side_output(OutputTag("side", Types.LONG()))
+    assert side.get_type() == Types.LONG()
+    main.print()
+    side.map(lambda v: v).name("chained").print()
+    side.rebalance().map(lambda v: v).name("away").print()
+    main.union(main.get_side_output(OutputTag("other"))).map(lambda v: v).name("both").print()
+    main.name("Tags")
+    graph = env.prepare().graph
+    tags = {operator.name: operator.input_tag for vertex in graph.vertices for operator in vertex.operators}
+    assert (tags["chained"], tags["away"], tags["Sink: Print to Std. Out"]) == ("side", "", "")
+    heads = {vertex.id: vertex.operators[0].name for vertex in graph.vertices}
+    edges = sorted((heads[edge.target], edge.partitioning.value, edge.tag) for edge in graph.edges)
+    assert edges == [
+        ("Tags", "REBALANCE", ""),
+        ("away", "REBALANCE", "side"),
+        ("both", "FORWARD", ""),
+        ("both", "FORWARD", "other"),
+    ]
+
+
+def test_wrong_side_outputs_are_refused(env: StreamExecutionEnvironment, words: DataStream[str]) -> None:
+    main = words.process(Tagging())
+    main.get_side_output(OutputTag("side", Types.LONG()))
+    main.get_side_output(OutputTag("side", Types.LONG()))
+    words.map(len).get_side_output(OutputTag("side", Types.STRING()))
+    with pytest.raises(UserError, match=r"'side' was requested before .* with the type .*, and now with .* of its own"):
+        main.get_side_output(OutputTag("side", Types.STRING()))
+    with pytest.raises(UserError, match="union or side output is none"):
+        main.get_side_output(OutputTag("a")).get_side_output(OutputTag("b"))
+    with pytest.raises(TypeError, match="takes an OutputTag, not str"):
+        main.get_side_output("side")  # type: ignore[arg-type]
 
 
 def test_sinks_learn_the_type_of_the_records(

@@ -17,7 +17,7 @@ from pyflow_yarn.datastream.connectors.file_formats import (
 from pyflow_yarn.datastream.connectors.file_splits import COMPRESSIONS, FileSplit
 from pyflow_yarn.datastream.connectors.file_system import BucketAssigner, FileSink
 from pyflow_yarn.datastream.sink import WriterContext
-from pyflow_yarn.datastream.source import EndOfInput
+from pyflow_yarn.datastream.source import EndOfInput, SideRecords
 
 JOB = "0123456789abcdef0123456789abcdef"
 
@@ -39,6 +39,30 @@ def read_counting(
             records.extend(batch)
     except EndOfInput:
         return records, reader.counters().get(BAD_RECORDS)
+    finally:
+        reader.close()
+
+
+def read_with_side(record_format: RecordFormat, tag_id: str, *splits: FileSplit) -> tuple[list[Any], list[Any]]:
+    """The records of the splits, and those of the side output."""
+    reader = FileRecordReader(record_format)
+    main: list[Any] = []
+    side: list[Any] = []
+    for split in splits:
+        reader.add_split(split)
+    reader.no_more_splits()
+    try:
+        while True:
+            batch = reader.read_batch(1000)
+            if isinstance(batch, SideRecords):
+                assert batch.tag_id == tag_id
+                side.extend(batch)
+            else:
+                assert batch is not None
+                main.extend(batch)
+    except EndOfInput:
+        assert reader.counters() == {BAD_RECORDS: len(side)}
+        return main, side
     finally:
         reader.close()
 

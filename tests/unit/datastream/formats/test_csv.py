@@ -32,9 +32,10 @@ from pyflow_yarn.datastream.formats.csv import (
     CsvSchema,
     CsvSchemaBuilder,
 )
+from pyflow_yarn.datastream.output_tag import OutputTag
 from pyflow_yarn.errors import ConfigurationError, NotYetSupportedError, UserError
 from tests.unit.datastream.connectors.reading import read_all
-from tests.unit.datastream.formats.files import read, read_counting, write
+from tests.unit.datastream.formats.files import read, read_counting, read_with_side, write
 
 
 @pytest.fixture
@@ -289,6 +290,10 @@ def test_bad_records_that_span_lines(tmp_path: Path, tiny_chunks: None) -> None:
     single = CsvReaderFormat.for_schema(schema).with_single_line_records()
     with pytest.raises(UserError, match=r"at line 1: a quoted field does not end in its line, although"):
         read(single, path)
+    form = CsvReaderFormat.for_schema(schema).with_bad_records(OutputTag("bad"))
+    found, side = read_with_side(form, "bad", FileSplit(str(path), 0, -1))
+    assert [tuple(row) for row in found] == [(1, "a\n\nb"), (3, "e")]
+    assert side == [Row(file=str(path), line=6, reason="column 1 ('a'): 'x' is no Long", text='x,"c\nd"')]
     open_quote = file_of(tmp_path, '1,a\n2,"open\n3,b\n')
     with pytest.raises(UserError, match=r"at line 2: a quoted field does not end. The text is '2,\"open\\n3,b'"):
         read(CsvReaderFormat.for_schema(schema), open_quote)
@@ -296,6 +301,28 @@ def test_bad_records_that_span_lines(tmp_path: Path, tiny_chunks: None) -> None:
         CsvReaderFormat.for_schema(schema).with_bad_records("skip"), FileSplit(str(open_quote), 0, -1)
     )
     assert ([tuple(row) for row in found], skipped) == ([(1, "a")], 1)
+    found, side = read_with_side(form, "bad", FileSplit(str(open_quote), 0, -1))
+    assert side == [Row(file=str(open_quote), line=2, reason="a quoted field does not end", text='2,"open\n3,b')]
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_bad_records_go_to_a_side_output(tmp_path: Path, tiny_chunks: None, single: bool) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n1,x\n\n2\nz,y\n3,\xff\r\n4,w\n5,v,u")
+    schema = CsvSchema.builder().add_number_column("a", Types.INT()).add_string_column("b").set_use_header().build()
+    form = CsvReaderFormat.for_schema(schema).with_bad_records(OutputTag("bad"))
+    form = form.with_single_line_records() if single else form
+    size = path.stat().st_size
+    for cut in range(0, size, 3) if single else [0]:
+        splits = FileSplit(str(path), 0, cut), FileSplit(str(path), cut, size)
+        found, side = read_with_side(form, "bad", *splits[not cut :])
+        assert [tuple(row) for row in found] == [(1, "x"), (4, "w")]
+        assert [tuple(row)[1:] for row in side] == [
+            (4, "it has 1 fields instead of 2", "2"),
+            (5, "column 1 ('a'): 'z' is no Integer", "z,y"),
+            (6, "column 2 ('b'): it is not valid in the character set of the file", "3,\\xff"),
+            (8, "it has 3 fields instead of 2", "5,v,u"),
+        ]
 
 
 def test_a_quote_that_never_ends_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

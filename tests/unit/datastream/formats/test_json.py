@@ -31,7 +31,7 @@ from pyflow_yarn.datastream.formats.json import (
 )
 from pyflow_yarn.datastream.output_tag import OutputTag
 from pyflow_yarn.errors import NotYetSupportedError, UserError
-from tests.unit.datastream.formats.files import read, read_counting, write
+from tests.unit.datastream.formats.files import read, read_counting, read_with_side, write
 
 NAMES = ["id", "a name", "größe", "when", "tags", "more"]
 POINT = Types.ROW_NAMED(["x", "at"], [Types.DOUBLE(), Types.SQL_TIMESTAMP()])
@@ -223,6 +223,21 @@ def test_a_bad_line_is_told(tmp_path: Path, line: bytes, sentence: str) -> None:
         assert ([row["a"] for row in found], skipped) == ([1, 2], 1)
 
 
+@pytest.mark.parametrize("cut", range(0, 40, 3))
+def test_bad_lines_go_to_a_side_output(tmp_path: Path, cut: int) -> None:
+    path = lines_file(tmp_path, b'{"a":1}\n\n{"a":x}\n{"s":"\xff"}\r\n{"a":2}\n[3]')
+    form = JsonLinesFormat.for_type_info(INT_ROW).with_bad_records(OutputTag("bad", BadRecords.row_type()))
+    cut = min(cut, path.stat().st_size)
+    splits = FileSplit(str(path), 0, cut), FileSplit(str(path), cut, path.stat().st_size)
+    found, side = read_with_side(pickle.loads(pickle.dumps(form)), "bad", *splits[not cut :])
+    assert [row["a"] for row in found] == [1, 2]
+    assert side == [
+        Row(file=str(path), line=3, reason="column 6: JSON is malformed: invalid character", text='{"a":x}'),
+        Row(file=str(path), line=4, reason="it is not valid UTF-8", text='{"s":"\\xff"}'),
+        Row(file=str(path), line=6, reason="Expected `object`, got `array`", text="[3]"),
+    ]
+
+
 def test_values_that_nest_too_deeply_are_bad(tmp_path: Path) -> None:
     path = lines_file(tmp_path, b"[1]\n" + b"[" * 100_000 + b"\n[2]\n")
     with pytest.raises(UserError, match="at line 2: it is nested too deeply"):
@@ -360,9 +375,9 @@ def test_what_makes_no_sense_is_refused() -> None:
         builder().ignore_parse_errors().fail_on_missing_field()
     with pytest.raises(ValueError, match="are both true"):
         builder().fail_on_missing_field().ignore_parse_errors()
-    with pytest.raises(ValueError, match="takes 'fail' or 'skip', not 'ignore'"):
+    with pytest.raises(ValueError, match="takes 'fail', 'skip' or an OutputTag, not 'ignore'"):
         JsonLinesFormat.for_any_values().with_bad_records("ignore")
-    with pytest.raises(NotYetSupportedError, match="side output"):
-        JsonLinesFormat.for_any_values().with_bad_records(OutputTag("bad"))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"has the type .*, not .*: make its tag with BadRecords.row_type\(\)"):
+        JsonLinesFormat.for_any_values().with_bad_records(OutputTag("bad", Types.STRING()))
     with pytest.raises(TypeError, match="takes a TypeInformation, not str"):
         JsonLinesFormat.for_type_info("row")  # type: ignore[arg-type]
