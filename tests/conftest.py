@@ -42,11 +42,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         watch.close()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever starts a cluster takes seconds: it is in one of two folders, and no part of the fast tier."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whatever starts a cluster takes seconds: it is in one of two folders, and no part of the fast tier.
+
+    Campaigns take minutes: they run only when they are asked for (``-m campaign``).
+    """
     for item in items:
         if any(item.path.is_relative_to(CHECKOUT / "tests" / folder) for folder in CLUSTERS):
             item.add_marker(pytest.mark.slow)
+    if "campaign" not in config.getoption("markexpr"):
+        campaigns = [item for item in items if item.get_closest_marker("campaign")]
+        items[:] = [item for item in items if item not in campaigns]
+        config.hook.pytest_deselected(items=campaigns)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ FAILURE_RATE = {
     "restart-strategy.failure-rate.delay": "10 ms",
 }
 SECONDS = 60
+MINUTE = 60.0
 
 
 class WordCount:
@@ -184,6 +186,44 @@ def test_a_task_manager_that_hangs_and_returns(
     word_count.check()
     assert word_count.attempts() == attempts == 2
     wait_until("all slots free", lambda: cluster.get("/overview")["slots-available"] == 3, SECONDS)
+    wait_until("no worker", lambda: not find(watch, "worker"), SECONDS)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+def test_ten_kills_and_a_minute_of_silence(cluster: StandingCluster, word_count: WordCount, watch: Watch) -> None:
+    """Default heartbeats: workers and TaskManagers are killed in turn, then a TaskManager stops for a minute."""
+    cluster.start({**EXPONENTIAL, "taskmanager.numberOfTaskSlots": "1"}, workers=3)
+    job = cluster.submit(*word_count.words)
+    for number in range(1, 11):
+        word_count.await_attempt(number)
+        worker = min(word_count.workers())
+        if number % 2:
+            kill(worker)
+        else:
+            kill(_task_manager_of(worker))
+            assert cluster.script("taskmanager.sh", "start").returncode == 0
+    word_count.await_attempt(11)
+    hanging = min(word_count.workers())
+    task_manager = _task_manager_of(hanging)
+    stopped, since = list(descendants(task_manager)), time.monotonic()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until("its loss", lambda: word_count.attempts() >= 12, 90)
+        time.sleep(max(0.0, MINUTE - (time.monotonic() - since)))
+        assert alive(hanging)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    wait_until("the end of the worker that counts no more", functools.partial(_ended, hanging), SECONDS)
+    assert alive(task_manager)
+    cluster.await_task_managers(3)
+    assert cluster.job_state(job) == "RUNNING"
+    word_count.calm.touch()
+    cluster.await_state(job, "FINISHED")
+    word_count.check()
+    assert word_count.attempts() == 12
     wait_until("no worker", lambda: not find(watch, "worker"), SECONDS)
 
 
