@@ -400,6 +400,50 @@ def test_what_one_job_does_harms_no_other(cluster: StandingCluster, program: Wri
     assert attempts == []
 
 
+LEAKS = {
+    "memory": "kept.append(bytearray(1 << 20))\n    time.sleep(0.002)",
+    "descriptors": "kept.append(open(os.devnull))",
+    "threads": "threading.Thread(target=time.sleep, args=(1000,)).start()",
+}
+LEAKING = """
+import threading
+kept = []
+def leak(value):
+    {}
+    return value
+env.from_collection(range({})).map(leak).filter(lambda value: False).print()
+env.execute("leaks")
+"""
+
+
+def test_jobs_that_leak_harm_no_other(cluster: StandingCluster, program: Write, tmp_path: Path, watch: Watch) -> None:
+    """Of memory, descriptors and threads each slot has its own: nothing of them is left, and the slots can be used."""
+    cluster.start({"taskmanager.numberOfTaskSlots": "4", "taskmanager.memory.process.size": "1 gb"})
+    gate = tmp_path / "gate"
+    innocent = cluster.submit(program("waits.py", WAITING), gate)
+    wait_until("the innocent job", Path(f"{gate}.running").exists)
+    before = watch.look()
+    jobs = {
+        name: cluster.submit(program(f"{name}.py", LEAKING.format(deed, 100 if name == "threads" else 10**6)))
+        for name, deed in LEAKS.items()
+    }
+    cluster.await_state(jobs["memory"], "FAILED")
+    cluster.await_state(jobs["descriptors"], "FAILED")
+    cluster.await_state(jobs["threads"], "FINISHED")
+    reasons = {name: cluster.get(f"/jobs/{job}/exceptions")["root-exception"] or "" for name, job in jobs.items()}
+    assert "mb of memory, but its share is" in reasons["memory"]
+    assert "mostly " in reasons["memory"]
+    assert "in leak" in reasons["descriptors"]
+    assert "Too many open files" in reasons["descriptors"]
+    wait_until("the leaks' end", lambda: watch.look().processes_beyond(before) == [])
+    output = tmp_path / "out"
+    assert cluster.run("-p", "3", program("squares.py", SQUARES), output).returncode == 0
+    assert len(written(output)) == 50
+    gate.touch()
+    cluster.await_state(innocent, "FINISHED")
+    assert cluster.failures(innocent) == 0
+
+
 def test_jobs_with_interpreters_of_their_own_at_the_same_time(
     cluster: StandingCluster, program: Write, tmp_path: Path
 ) -> None:
