@@ -40,3 +40,10 @@ def test_many_jobs_on_a_standing_cluster(built_environment: None) -> None:
     assert (together["benchmark"], together["jobs"]) == ("jobs at once", 6)
     assert (following["benchmark"], following["cycles"]) == ("submit and finish", 52)
     assert isinstance(following["kb_per_job"], float)
+
+
+def test_the_control_plane_at_size() -> None:
+    found = printed("control_plane_at_size.py", "--task-managers", "20", "--subtasks", "200", "--runs", "1")
+    assert [line["edges"] for line in found] == ["HASH"] * 5 + ["FORWARD"] * 5
+    assert [line["stage"] for line in found[:2]] == ["register", "schedule and deploy"]
+    assert all({"cpu_ms", "grown_mb", "messages", "sent_mb", "load"} < set(line) for line in found)
