@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyarrow import parquet, table
 
@@ -106,6 +108,52 @@ def test_parquet_to_parquet(flink: Flink, tmp_path: Path) -> None:
     homes = [set(each.column("word").to_pylist()) for each in tables]
     assert len(homes) == 2
     assert homes[0].isdisjoint(homes[1])
+
+
+COPY = """
+from pyflow_yarn.datastream.columns import Columns
+def rows(self):
+    raise AssertionError("rows were made")
+class Columnar(ParquetColumnarRowInputFormat):
+    def opener(self, bad):
+        Columns.rows = rows
+        return super().opener(bad)
+row_type = infer_schema(path, "parquet")
+stream = read(FileSource.for_bulk_file_format(Columnar(row_type), path))
+write(stream.rebalance(), ParquetBulkWriters.for_row_type(row_type))
+"""
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])
+def test_columns_are_copied_without_a_row_being_made(flink: Flink, tmp_path: Path, transport: str) -> None:
+    count = 30_000
+    dictionary = pa.DictionaryArray.from_arrays(
+        [number % 3 if number % 7 else None for number in range(count)], ["to", "be", "ü"]
+    )
+    moments = [1_800_000_000_000_000 + number for number in range(count)]
+    source = tmp_path / "in"
+    source.mkdir()
+    columns = {
+        "id": pa.array(range(count)),
+        "word": dictionary,
+        "at": pa.array(moments, pa.timestamp("us")),
+        "price": pa.array(
+            [Decimal(number) / 100 if number % 5 else None for number in range(count)], pa.decimal128(12, 2)
+        ),
+        "tags": pa.array([[{"n": number}] * (number % 3) for number in range(count)]),
+    }
+    for number in range(4):
+        parquet.write_table(table(columns), source / f"{number}.parquet", row_group_size=5000)
+    script = tmp_path / "job.py"
+    script.write_text(HEAD + COPY)
+    done = flink("run", "-p", "2", f"-Dtaskmanager.network.transport={transport}", script, source, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert len(files(tmp_path / "out")) == 2
+    found = sorted(
+        (record for path in files(tmp_path / "out") for record in parquet.read_table(path).to_pylist()),
+        key=lambda record: int(record["id"]),
+    )
+    assert found == [record for record in table(columns).to_pylist() for _ in range(4)]
 
 
 def test_a_bad_record_fails_the_job_with_its_place(flink: Flink, tmp_path: Path) -> None:

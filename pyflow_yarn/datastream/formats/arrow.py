@@ -1,16 +1,4 @@
-"""Columns of Arrow and the rows they stand for. The library is imported by whoever reads or writes, not before.
-
-Rows are made at the border: sources read columns and hand out rows, sinks take rows and write columns. For record
-batches to travel as they are, as a second kind of batch beside lists of records, these are needed:
-
-- a batch in the exchange that has a record batch and a column of timestamps, with Arrow IPC behind a codec tag of its
-  own; credits count such batches by bytes, since they hold more rows than lists do;
-- a mark on the edges of the job graph: chains say which kind they take and which they give, and the generator puts a
-  conversion (``rows_of_batch``, ``arrays_of``) where two kinds meet;
-- the vector form of key groups, over columns, to partition a batch by ``take``;
-- ``read_columns`` and ``write_columns`` of sources and sinks beside ``read_batch`` and ``write_batch``, so that a file
-  is copied without a row being made.
-"""
+"""Columns of Arrow and the rows they stand for. The library is imported by whoever reads or writes, not before."""
 
 from __future__ import annotations
 
@@ -175,20 +163,29 @@ def type_of_arrow(pa: Any, kind: Any) -> TypeInformation:
 # ---- columns to values ----
 
 
-def column_values(pa: Any, type_info: TypeInformation, name: str) -> Callable[[Any], Sequence[Any]]:
-    """A function that gives the values of arrays, cast to the declared type if they have another one."""
+def column_cast(pa: Any, type_info: TypeInformation, name: str) -> Callable[[Any], Any]:
+    """A function that casts arrays to the declared type if they have another one; ``ValueError`` if they cannot be."""
     wanted = arrow_type(pa, type_info)
+
+    def cast(array: Any) -> Any:
+        kind = array.type
+        if kind == wanted or _reads_as_it_is(pa, kind, type_info):
+            return array
+        try:
+            return array.cast(wanted)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            reason = str(error).split("\n", 1)[0].rstrip(".")
+            raise ValueError(f"its column '{name}' of {kind} cannot be read as {type_info}: {reason}") from None
+
+    return cast
+
+
+def _column_values(pa: Any, type_info: TypeInformation) -> Callable[[Any], Sequence[Any]]:
+    """A function that gives the values of arrays of the declared type."""
     convert = _from_arrow(type_info)
     instants = isinstance(type_info, BasicTypeInfo) and type_info.basic_type is BasicType.INSTANT
 
     def values(array: Any) -> Sequence[Any]:
-        kind = array.type
-        if kind != wanted and not _reads_as_it_is(pa, kind, type_info):
-            try:
-                array = array.cast(wanted)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                reason = str(error).split("\n", 1)[0].rstrip(".")
-                raise ValueError(f"its column '{name}' of {kind} cannot be read as {type_info}: {reason}") from None
         if instants:  # numbers are much faster than moments of a time zone
             found = array.cast(pa.int64()).to_pylist()
             return [None if value is None else _instant_of_micros(value) for value in found]
@@ -383,14 +380,16 @@ def _structs_to_arrow(row_type: RowTypeInfo) -> ConvertColumn:
 # ---- batches ----
 
 
-def rows_of_batch(
-    names: list[str], columns: Sequence[Callable[[Any], Sequence[Any]] | None], arrays: Sequence[Any], count: int
-) -> list[Row]:
-    """The rows of a batch of columns; a column that is not there is null."""
-    values = [
-        [None] * count if column is None else column(array) for column, array in zip(columns, arrays, strict=True)
-    ]
-    return rows_of(names, zip(*values, strict=True))
+def row_maker(pa: Any, row_type: RowTypeInfo) -> Callable[[Any], list[Row]]:
+    """A function that makes the rows of record batches whose columns have been cast."""
+    names = row_type.get_field_names()
+    columns = [_column_values(pa, kind) for kind in row_type.get_field_types()]
+
+    def rows(batch: Any) -> list[Row]:
+        values = [column(array) for column, array in zip(columns, batch.columns, strict=True)]
+        return rows_of(names, zip(*values, strict=True))
+
+    return rows
 
 
 def arrays_of(names: list[str], columns: Sequence[ColumnWriter], records: Sequence[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyflow_yarn.common.configuration import Configuration
 from pyflow_yarn.common.typeinfo import RowTypeInfo, TypeInformation
-from pyflow_yarn.common.types import Row
+from pyflow_yarn.datastream.columns import Columns
 from pyflow_yarn.datastream.connectors.bad_records import BadRecordLog
 from pyflow_yarn.datastream.connectors.file_formats import (
     BulkFormat,
@@ -21,9 +21,10 @@ from pyflow_yarn.datastream.formats.arrow import (
     ColumnWriter,
     arrays_of,
     arrow_schema,
-    column_values,
+    arrow_type,
+    column_cast,
     import_pyarrow,
-    rows_of_batch,
+    row_maker,
 )
 from pyflow_yarn.datastream.not_yet import missing
 from pyflow_yarn.errors import ConfigurationError, ExternalError, UserError
@@ -71,9 +72,28 @@ class ParquetColumnarRowInputFormat(BulkFormat):
 
     def opener(self, bad: BadRecordLog) -> Callable[[FileSplit], SplitRecords]:
         pa = import_pyarrow(_READING)
-        names, types = self._row_type.get_field_names(), self._row_type.get_field_types()
-        columns = [column_values(pa, kind, name) for name, kind in zip(names, types, strict=True)]
-        return lambda split: _RowGroups(pa, split, names, columns, self._batch_size, self._case_sensitive)
+        make_columns = _ColumnsMaker(pa, self._row_type)
+        return lambda split: _RowGroups(pa, split, make_columns, self._batch_size, self._case_sensitive)
+
+
+class _ColumnsMaker:
+    """Makes columns of the declared types of those of a file; one that is not there is null."""
+
+    def __init__(self, pa: Any, row_type: RowTypeInfo) -> None:
+        self._pa = pa
+        self.names = row_type.get_field_names()
+        kinds = row_type.get_field_types()
+        self._types = [arrow_type(pa, kind) for kind in kinds]
+        self._casts = [column_cast(pa, kind, name) for name, kind in zip(self.names, kinds, strict=True)]
+        self._make_rows = row_maker(pa, row_type)
+
+    def __call__(self, batch: Any, found: Sequence[str]) -> Columns:
+        """Of a batch whose columns have these names, where they are there; ``ValueError`` if one cannot be cast."""
+        arrays = [
+            cast(batch.column(name)) if name else self._pa.nulls(batch.num_rows, kind)
+            for name, cast, kind in zip(found, self._casts, self._types, strict=True)
+        ]
+        return Columns(self._pa.record_batch(arrays, names=self.names), self._make_rows)
 
 
 class _RowGroups(SplitRecords):
@@ -83,8 +103,7 @@ class _RowGroups(SplitRecords):
         self,
         pa: Any,
         split: FileSplit,
-        names: list[str],
-        columns: Sequence[Callable[[Any], Sequence[Any]]],
+        make_columns: _ColumnsMaker,
         batch_size: int,
         case_sensitive: bool,
     ) -> None:
@@ -94,7 +113,8 @@ class _RowGroups(SplitRecords):
             )
         self._pa = pa
         self._path = split.path
-        self._names = names
+        self._names = make_columns.names
+        self._make_columns = make_columns
         self._batches: Iterator[Any] = iter(())
         try:
             self._file = pa.parquet.ParquetFile(split.path, memory_map=False, pre_buffer=False)
@@ -103,9 +123,7 @@ class _RowGroups(SplitRecords):
         except (pa.ArrowException, ValueError) as error:
             raise self._unreadable(error) from None
         try:
-            found = self._found_columns(case_sensitive)
-            self._columns = [column if name else None for column, name in zip(columns, found, strict=True)]
-            self._found = found
+            self._found = found = self._found_columns(case_sensitive)
             self._batches = self._file.iter_batches(
                 batch_size, self._groups(split), [name for name in found if name], use_threads=False
             )
@@ -140,13 +158,10 @@ class _RowGroups(SplitRecords):
                 groups.append(number)
         return groups
 
-    def read(self) -> list[Row] | None:
+    def read(self) -> Columns | None:
         try:
             batch = next(self._batches, None)
-            if batch is None:
-                return None
-            arrays = [batch.column(name) if name else None for name in self._found]
-            return rows_of_batch(self._names, self._columns, arrays, batch.num_rows)
+            return None if batch is None else self._make_columns(batch, self._found)
         except OSError as error:
             raise ExternalError(f"The input file '{self._path}' cannot be read: {error}.") from None
         except (self._pa.ArrowException, ValueError) as error:
@@ -207,13 +222,32 @@ class _ParquetWriter(BulkWriter):
         self._bytes = 0
 
     def write(self, records: Sequence[Any]) -> None:
-        arrays = arrays_of(self._names, self._columns, records)
+        arrays = self._arrays(records.batch) if isinstance(records, Columns) else None
+        if arrays is None:
+            arrays = arrays_of(self._names, self._columns, records)
         batch = self._pa.record_batch(arrays, schema=self._schema)
         self._batches.append(batch)
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._rows >= ROW_GROUP_ROWS or self._bytes >= ROW_GROUP_BYTES:
             self._write_group()
+
+    def _arrays(self, batch: Any) -> list[Any] | None:
+        """The columns of the file, by name; None if one is missing or of another type: rows tell what is wrong."""
+        arrays = []
+        for field in self._schema:
+            if batch.schema.get_field_index(field.name) < 0:
+                return None
+            array = batch.column(field.name)
+            if array.type != field.type:
+                try:
+                    if not (self._pa.types.is_decimal(array.type) and self._pa.types.is_decimal(field.type)):
+                        return None
+                    array = array.cast(field.type)
+                except self._pa.ArrowInvalid:
+                    return None
+            arrays.append(array)
+        return arrays
 
     def _write_group(self) -> None:
         if self._batches:

@@ -11,8 +11,8 @@ import msgspec
 class Batch:
     """Records with their timestamps (epoch milliseconds; None: the records have none).
 
-    ``values`` is a list or a range; ``timestamps`` is parallel to it. A batch is immutable once it was sent:
-    channels within one worker pass the very object on.
+    ``values`` is a list, a range or ``Columns``; ``timestamps`` is parallel to it. A batch is immutable once it was
+    sent: channels within one worker pass the very object on.
     """
 
     __slots__ = ("timestamps", "values")

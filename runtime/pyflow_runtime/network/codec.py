@@ -13,6 +13,8 @@ both.
 Without a declared type records are pickled (protocol 5), by cloudpickle if their classes live in the user's
 ``__main__``; rows of the same fields go as one value. Never ``marshal``: it turns numpy scalars into bytes without a
 word.
+
+Columns go as they are, in Arrow's stream format, and arrive as columns of the declared type.
 """
 
 from __future__ import annotations
@@ -22,12 +24,17 @@ import re
 import types
 import typing
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from pyflow_runtime.network.frames import Codec
+from pyflow_yarn.common.typeinfo import RowTypeInfo
 from pyflow_yarn.common.types import RowBatch
+from pyflow_yarn.datastream import columns
+from pyflow_yarn.datastream.columns import Columns
+from pyflow_yarn.datastream.formats import arrow
 from pyflow_yarn.errors import UserError
 
 _INDEX = re.compile(r"`\$\[(\d+)\]")
@@ -66,6 +73,8 @@ class EdgeCodec:
         return remembered[1]
 
     def _encode_batch(self, values: Sequence[Any]) -> tuple[Codec, bytes]:
+        if type(values) is Columns:
+            return Codec.ARROW, columns.encode(values)
         if self._declared is not None and type(values) is list and self._fits(values[:: self._sample]):
             try:
                 self._sample = _SAMPLE
@@ -89,6 +98,8 @@ class EdgeCodec:
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 raise self._misfit(payload, error) from error
             return values
+        if codec == Codec.ARROW:
+            return columns.decode(payload, self._rows_of)
         try:
             values = pickle.loads(payload)
         except Exception as error:
@@ -97,6 +108,14 @@ class EdgeCodec:
                 " the modules of their classes must be importable by the workers, see -pyfs."
             ) from error
         return values
+
+    @cached_property
+    def _rows_of(self) -> columns.MakeRows:
+        if not isinstance(self._type_info, RowTypeInfo):
+            raise UserError(
+                f"Columns{self._place} arrived for records of the type {self._type_info!r}: declare a row type."
+            )
+        return arrow.row_maker(arrow.import_pyarrow("Receiving columns"), self._type_info)
 
     def _unpicklable(self, values: Sequence[Any]) -> UserError:
         for value in values:

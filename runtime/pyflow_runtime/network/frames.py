@@ -64,6 +64,7 @@ class Codec(enum.IntEnum):
 
     PICKLE = 0
     MSGPACK = 1
+    ARROW = 2
 
 
 CODEC_MASK = 0x00FF

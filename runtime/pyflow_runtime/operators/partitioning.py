@@ -15,6 +15,7 @@ from pyflow_runtime.network.batch import Batch, Element
 from pyflow_runtime.operators.codegen import LoopWriter, Origin
 from pyflow_runtime.operators.operator import KeyExpression
 from pyflow_runtime.state import key_groups
+from pyflow_yarn.datastream.columns import Columns
 from pyflow_yarn.datastream.functions import Function, Partitioner, RuntimeContext
 from pyflow_yarn.errors import UserError
 from pyflow_yarn.graph.job_graph import JobEdge, Partitioning
@@ -71,12 +72,26 @@ class EdgeOutput:
         """As ``codegen.Consumer`` says; with times only for the batch that entered."""
         if not self.inline or (writer.timed and values != "values"):
             return False
-        writer.bind(f"extend_{self.name}", self._values[0].extend)
-        writer.line(f"extend_{self.name}({values})", origin)
-        if writer.timed:
-            writer.bind(f"extend_times_{self.name}", self._times[0].extend)
-            writer.line(f"extend_times_{self.name}(times)")
+        if values == "values":
+            writer.bind(f"take_{self.name}", self._take)
+            writer.line(f"take_{self.name}(values, {'times' if writer.timed else None})", origin)
+        else:
+            writer.bind(f"extend_{self.name}", self._values[0].extend)
+            writer.line(f"extend_{self.name}({values})", origin)
         return True
+
+    def _take(self, values: Sequence[Any], times: list[int] | None) -> None:
+        """A whole batch; columns stay columns, behind the records that came before them."""
+        if type(values) is not Columns:
+            self._values[0].extend(values)
+            if times is not None:
+                self._times[0].extend(times)
+            return
+        self.send_all()
+        self.records += len(values)
+        for start in range(0, len(values), self.rows):
+            end = start + self.rows
+            self._emit(0, values[start:end], None if times is None else times[start:end])
 
     # ---- after the loop ----
 
@@ -134,7 +149,7 @@ class EdgeOutput:
         values.clear()
         times.clear()
 
-    def _emit(self, index: int, values: list[Any], times: list[int] | None) -> None:
+    def _emit(self, index: int, values: Sequence[Any], times: list[int] | None) -> None:
         self.channels[index].send(Batch(values, times))
 
 
@@ -149,26 +164,33 @@ class SingleOutput(EdgeOutput):
 class BroadcastOutput(SingleOutput):
     """Every record on every channel."""
 
-    def _emit(self, index: int, values: list[Any], times: list[int] | None) -> None:
+    def _emit(self, index: int, values: Sequence[Any], times: list[int] | None) -> None:
         batch = Batch(values, times)
         for channel in self.channels:
             channel.send(batch)
 
 
 class RoundRobinOutput(SingleOutput):
-    """Record after record to channel after channel, from a random first one (rebalance, rescale)."""
+    """Record after record to channel after channel, from a random first one (rebalance, rescale).
+
+    Of columns each channel gets a part in one piece.
+    """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._next = random.randrange(len(self.channels))
         self.rows *= len(self.channels)
 
-    def _emit(self, index: int, values: list[Any], times: list[int] | None) -> None:
-        width = len(self.channels)
-        for offset in range(min(width, len(values))):
+    def _emit(self, index: int, values: Sequence[Any], times: list[int] | None) -> None:
+        width, count = len(self.channels), len(values)
+        whole = type(values) is Columns
+        for offset in range(min(width, count)):
             channel = self.channels[(self._next + offset) % width]
-            channel.send(Batch(values[offset::width], None if times is None else times[offset::width]))
-        self._next = (self._next + len(values)) % width
+            part = (
+                slice(count * offset // width, count * (offset + 1) // width) if whole else slice(offset, None, width)
+            )
+            channel.send(Batch(values[part], None if times is None else times[part]))
+        self._next = (self._next + count) % width
 
 
 class ShuffleOutput(SingleOutput):
@@ -178,7 +200,7 @@ class ShuffleOutput(SingleOutput):
         super().__init__(*arguments)
         self.rows *= len(self.channels)
 
-    def _emit(self, index: int, values: list[Any], times: list[int] | None) -> None:
+    def _emit(self, index: int, values: Sequence[Any], times: list[int] | None) -> None:
         width = len(self.channels)
         parts: list[list[Any]] = [[] for _ in range(width)]
         part_times: list[list[int]] = [[] for _ in range(width)]
