@@ -1,13 +1,23 @@
-"""Paths as programs write them: plain, or as ``file:`` URIs."""
+"""Paths as programs write them: plain, or as URIs."""
 
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 
 from pyflow_yarn.errors import NotYetSupportedError, UserError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+
+
+def file_path(path: str | os.PathLike[str], purpose: str) -> str:
+    """The absolute path of a local file, or the URI of one in HDFS, without doubled and trailing slashes."""
+    text = os.fspath(path)
+    if text[:7].lower() != "hdfs://":
+        return local_path(text, purpose)
+    authority, _, name = text[7:].partition("/")
+    return f"hdfs://{authority}{posixpath.normpath('/' + name.lstrip('/'))}"
 
 
 def local_path(path: str | os.PathLike[str], purpose: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from pyflow_yarn.datastream.source import SplitEnumerator
-from pyflow_yarn.errors import UserError
+from pyflow_yarn.errors import ExternalError, UserError
+from pyflow_yarn.filesystem import FileStatus, FileSystem, file_system, is_local
 
 DEFAULT_SPLIT_SIZE = 16 << 20
 MIN_SPLIT_SIZE = 1 << 20
@@ -17,6 +20,7 @@ SPLITS_PER_READER = 4
 COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".zstd": "zstd"}
 UNREADABLE_COMPRESSIONS = frozenset({".deflate", ".zip", ".snappy", ".lz4", ".7z", ".rar"})
 _PATTERN_CHARACTERS = frozenset("*?[")
+_PASSING = (errno.ECONNREFUSED, errno.EIO)
 
 
 class FileSplit(NamedTuple):
@@ -78,15 +82,76 @@ def list_files(paths: Sequence[str]) -> list[str]:
     """
     files: dict[str, None] = {}
     for path in paths:
+        if not is_local(path):
+            files.update(dict.fromkeys(_remote_files(path)))
+            continue
         for found in _expand(path):
             files.update(dict.fromkeys(_files_below(found)))
-    for file in files:
+    for file in filter(is_local, files):
         if not os.access(file, os.R_OK):
             raise UserError(f"The input file '{file}' cannot be read: check its permissions.")
     return list(files)
 
 
+def input_failure(path: str, error: OSError) -> UserError | ExternalError:
+    """The sentence for an input that cannot be read; only what may pass by itself is worth another attempt."""
+    kind = ExternalError if error.errno in _PASSING else UserError
+    return kind(f"The input file '{path}' cannot be read: {error.strerror or error}.")
+
+
+def _remote_files(path: str) -> Iterator[str]:
+    """The same rules as for local paths, with the operations that every file system has."""
+    files = file_system(path)
+    try:
+        found = files.status(path)
+        matches = [found] if found else list(_matches(files, path))
+        for match in matches:
+            yield from _remote_files_below(files, match)
+    except OSError as error:
+        raise input_failure(path, error) from None
+    if not matches:
+        pattern = _PATTERN_CHARACTERS.intersection(path)
+        raise UserError(f"No input file matches '{path}'." if pattern else f"The input path '{path}' does not exist.")
+
+
+def _matches(files: FileSystem, path: str) -> Iterator[FileStatus]:
+    components = path.split("/")
+    fixed = next((n for n, each in enumerate(components) if _PATTERN_CHARACTERS.intersection(each)), 0)
+    if not fixed:
+        return
+    level = [files.status("/".join(components[:fixed]))]
+    for component in components[fixed:]:
+        below = [found for each in level if each and each.is_directory for found in files.list(each.path)]
+        level = [found for found in below if _name_matches(_name(found), component)]
+    yield from filter(None, level)
+
+
+def _name_matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) and (not _hidden(name) or name[0] == pattern[0])
+
+
+def _remote_files_below(files: FileSystem, found: FileStatus) -> Iterator[str]:
+    if not found.is_directory:
+        yield found.path
+        return
+    for each in files.list(found.path):
+        if not _hidden(_name(each)):
+            yield from _remote_files_below(files, each)
+
+
+def _name(found: FileStatus) -> str:
+    return found.path.rpartition("/")[2]
+
+
 def _size(path: str) -> int:
+    if not is_local(path):
+        try:
+            found = file_system(path).status(path)
+        except OSError as error:
+            raise input_failure(path, error) from None
+        if found is None:
+            raise UserError(f"The input path '{path}' does not exist.")
+        return found.length
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise UserError(

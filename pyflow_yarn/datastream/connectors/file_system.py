@@ -20,10 +20,11 @@ from pyflow_yarn.datastream.connectors.file_formats import (
 )
 from pyflow_yarn.datastream.connectors.file_splits import DEFAULT_SPLIT_SIZE, FileSplitEnumerator
 from pyflow_yarn.datastream.connectors.file_writer import EncodedWriters, FileCommitter, FileWriter, PartNames
-from pyflow_yarn.datastream.local_paths import local_path
+from pyflow_yarn.datastream.local_paths import file_path
 from pyflow_yarn.datastream.sink import Committer, Sink, SinkWriter, WriterContext
 from pyflow_yarn.datastream.source import ReaderContext, Source, SourceReader, SplitEnumerator
 from pyflow_yarn.errors import ConfigurationError, NotYetSupportedError, UserError
+from pyflow_yarn.filesystem import is_local
 
 __all__ = [
     "BucketAssigner",
@@ -95,7 +96,7 @@ class FileSourceBuilder:
 
     def __init__(self, record_format: RecordFormat, paths: tuple[str, ...]) -> None:
         self._record_format = record_format
-        self._paths = tuple(local_path(path, "the file source") for path in paths)
+        self._paths = tuple(file_path(path, "the file source") for path in paths)
         self._split_size = DEFAULT_SPLIT_SIZE
 
     def set_split_size(self, split_size: int) -> FileSourceBuilder:
@@ -363,7 +364,7 @@ class FileSink(Sink[Any]):
         """Collects the settings that all file sinks have; by default, buckets are hours."""
 
         def __init__(self, base_path: str, writer_factory: BulkWriterFactory, rolling_policy: RollingPolicy) -> None:
-            self._base_path = local_path(base_path, "the file sink")
+            self._base_path = file_path(base_path, "the file sink")
             self._writer_factory = writer_factory
             self._bucket_assigner = BucketAssigner.date_time_bucket_assigner()
             self._rolling_policy = rolling_policy
@@ -393,7 +394,7 @@ class FileSink(Sink[Any]):
 
         def build(self) -> FileSink:
             """The sink."""
-            if os.path.exists(self._base_path) and not os.path.isdir(self._base_path):
+            if is_local(self._base_path) and os.path.exists(self._base_path) and not os.path.isdir(self._base_path):
                 raise UserError(f"The output path '{self._base_path}' is not a directory.")
             return FileSink(
                 self._base_path,

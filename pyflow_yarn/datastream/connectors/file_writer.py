@@ -21,12 +21,12 @@ from pyflow_yarn.common.typeinfo import TypeInformation
 from pyflow_yarn.datastream.connectors.file_formats import BulkWriter, BulkWriterFactory, OutputFile
 from pyflow_yarn.datastream.sink import Committer, SinkWriter, WriterContext
 from pyflow_yarn.errors import ExternalError
+from pyflow_yarn.filesystem import FileSystem, file_system, is_local, join, parent
 
 IN_PROGRESS = ".inprogress."
-BUFFER_SIZE = 1 << 18
 JOB_DIGITS = 8
 MAX_NAMES = 10_000
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EACCES})
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PendingFile(NamedTuple):
@@ -60,6 +60,7 @@ class FileWriter(SinkWriter[Any]):
         context: WriterContext,
     ) -> None:
         self._base_path = base_path
+        self._files = file_system(base_path)
         self._bucket_of = bucket_of
         self._names = names
         self._part_size = part_size
@@ -71,7 +72,7 @@ class FileWriter(SinkWriter[Any]):
         self._count = 0
 
     def open(self) -> None:
-        _make_directory(self._base_path)
+        self._make_directory(self._base_path)
 
     def write_batch(self, records: Sequence[Any], timestamps: Sequence[int] | None) -> None:
         if not records:
@@ -85,14 +86,20 @@ class FileWriter(SinkWriter[Any]):
             self._pending.append(self._parts.pop(bucket).complete())
 
     def _new_part(self, bucket: str) -> _Part:
-        directory = os.path.join(self._base_path, bucket)
-        _make_directory(directory)
+        directory = join(self._base_path, bucket)
+        self._make_directory(directory)
         context = self._context
         name = f"{self._names.prefix}-{context.job_id[:JOB_DIGITS]}-{context.subtask}-{self._count}{self._names.suffix}"
         self._count += 1
         owner = f"{context.job_id}-{context.attempt}-{self._writer_id}"
-        hidden = os.path.join(directory, f".{name}{IN_PROGRESS}{owner}")
-        return _Part(hidden, os.path.join(directory, name), self._writer_factory)
+        hidden = join(directory, f".{name}{IN_PROGRESS}{owner}")
+        return _Part(self._files, hidden, join(directory, name), self._writer_factory)
+
+    def _make_directory(self, directory: str) -> None:
+        try:
+            self._files.make_directories(directory)
+        except OSError as error:
+            raise ExternalError(f"The output directory '{directory}' cannot be made: {error.strerror}.") from None
 
     def flush(self) -> None:
         for part in self._parts.values():
@@ -109,7 +116,7 @@ class FileWriter(SinkWriter[Any]):
             part.abandon()
         self._parts.clear()
         for pending in self._pending:
-            _unlink(pending.hidden)
+            self._files.delete(pending.hidden)
         self._pending.clear()
 
 
@@ -119,12 +126,12 @@ class _PartFile:
     A library's writer writes the end of its file even when it is only forgotten.
     """
 
-    def __init__(self, hidden: str, final: str) -> None:
+    def __init__(self, files: FileSystem, hidden: str, final: str) -> None:
         self._final = final
         self.size = 0
         self.abandoned = False
         try:
-            self.raw: IO[bytes] = open(hidden, "xb", buffering=BUFFER_SIZE)  # noqa: SIM115 - open until the part is complete
+            self.raw: IO[bytes] = files.create(hidden)
         except OSError as error:
             raise _failure(final, error) from None
 
@@ -164,10 +171,11 @@ class _PartFile:
 class _Part:
     """An open part file and its writer."""
 
-    def __init__(self, hidden: str, final: str, writer_factory: BulkWriterFactory) -> None:
+    def __init__(self, files: FileSystem, hidden: str, final: str, writer_factory: BulkWriterFactory) -> None:
+        self._files = files
         self._hidden = hidden
         self._final = final
-        self._file = _PartFile(hidden, final)
+        self._file = _PartFile(files, hidden, final)
         try:
             self._writer = writer_factory.create(self._file)
         except BaseException:
@@ -188,7 +196,7 @@ class _Part:
         try:
             self._writer.finish()
             self._file.flush()
-            os.fsync(self._file.raw.fileno())
+            self._files.sync(self._file.raw)
             self._file.raw.close()
         except OSError as error:
             self.abandon()
@@ -200,14 +208,7 @@ class _Part:
 
     def abandon(self) -> None:
         self._file.abandoned = True
-        file = self._file.raw
-        raw = getattr(file, "raw", None)
-        with suppress(OSError, ValueError):
-            if raw is not None:
-                raw.close()  # what is still buffered must not be written any more
-        with suppress(OSError, ValueError):
-            file.close()
-        _unlink(self._hidden)
+        self._files.discard(self._file.raw, self._hidden)
 
 
 class EncodedWriters(BulkWriterFactory):
@@ -258,50 +259,52 @@ class FileCommitter(Committer):
 
     def __init__(self, base_path: str) -> None:
         self._base_path = base_path
+        self._files = file_system(base_path)
 
     def commit(self, committables: Sequence[PendingFile]) -> None:
         directories: dict[str, None] = {}
         for hidden, final in committables:
             if publish(hidden, final):
-                directories[os.path.dirname(final)] = None
+                directories[parent(final)] = None
         for directory in directories:
-            _sync_directory(directory)
+            self._files.sync_directory(directory)
 
     def abort(self, committables: Sequence[PendingFile]) -> None:
         for hidden, _ in committables:
-            _unlink(hidden)
+            self._files.delete(hidden)
 
     def cleanup(self, job_id: str) -> None:
-        mark = f"{IN_PROGRESS}{job_id}-"
-        for directory, _, names in os.walk(self._base_path):
-            for name in names:
-                if name.startswith(".") and mark in name:
-                    _unlink(os.path.join(directory, name))
+        if is_local(self._base_path) and not os.path.isdir(self._base_path):
+            return
+        self._cleanup(self._base_path, f"{IN_PROGRESS}{job_id}-")
+
+    def _cleanup(self, directory: str, mark: str) -> None:
+        with suppress(FileNotFoundError):
+            for found in self._files.list(directory):
+                name = found.path.rpartition("/")[2]
+                if found.is_directory:
+                    self._cleanup(found.path, mark)
+                elif name.startswith(".") and mark in name:
+                    self._files.delete(found.path)
 
 
 def publish(hidden: str, final: str) -> bool:
     """Rename ``hidden`` to ``final``, or to a free name near it; False when that was done before."""
+    files = file_system(final)
     for number in range(MAX_NAMES):
         target = final if number == 0 else _numbered(final, number)
         try:
-            os.link(hidden, target, follow_symlinks=False)
+            files.rename(hidden, target)
         except FileExistsError:
-            if not _same_file(hidden, target):
-                continue
+            continue
         except FileNotFoundError:
-            if os.path.lexists(final):
+            if files.status(final) is not None:
                 return False
             raise ExternalError(
                 f"The output file '{final}' cannot be made visible: its content '{hidden}' has vanished."
             ) from None
         except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise _failure(final, error) from None
-            if os.path.lexists(target):
-                continue
-            _rename(hidden, target)
-            return True
-        _unlink(hidden)
+            raise _failure(final, error) from None
         return True
     raise ExternalError(f"The output file '{final}' cannot be made visible: too many files of that name exist.")
 
@@ -311,46 +314,11 @@ def _numbered(final: str, number: int) -> str:
     return f"{root}_{number}{suffix}"
 
 
-def _same_file(hidden: str, target: str) -> bool:
-    """Whether an earlier commit was interrupted between its two steps."""
-    with suppress(OSError):
-        return os.path.samestat(os.lstat(hidden), os.lstat(target))
-    return False
-
-
-def _rename(hidden: str, target: str) -> None:
-    """For file systems without hard links; a file made by others in this very moment would be lost."""
-    try:
-        os.rename(hidden, target)
-    except OSError as error:
-        raise _failure(target, error) from None
-
-
-def _make_directory(directory: str) -> None:
-    try:
-        os.makedirs(directory, exist_ok=True)
-    except OSError as error:
-        raise ExternalError(f"The output directory '{directory}' cannot be made: {error.strerror}.") from None
-
-
-def _sync_directory(directory: str) -> None:
-    with suppress(OSError):  # some file systems cannot sync directories
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _unlink(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-
-
 def _failure(path: str, error: OSError) -> ExternalError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
         return ExternalError(
-            f"The output file '{path}' cannot be written: no space left on device. Free some space and run the job"
-            " again; nothing of the unfinished file is visible."
+            f"The output file '{path}' cannot be written: {reason[:1].lower()}{reason[1:]}. Free some space and run the"
+            " job again; nothing of the unfinished file is visible."
         )
-    return ExternalError(f"The output file '{path}' cannot be written: {error.strerror or error}.")
+    return ExternalError(f"The output file '{path}' cannot be written: {reason}.")

@@ -10,13 +10,14 @@ import codecs
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyflow_yarn.common.typeinfo import TypeInformation, Types
 from pyflow_yarn.datastream.connectors.bad_records import BadRecordLog
 from pyflow_yarn.datastream.connectors.file_formats import SplitRecords, StreamFormat
-from pyflow_yarn.datastream.connectors.file_splits import FileSplit
+from pyflow_yarn.datastream.connectors.file_splits import FileSplit, input_failure
 from pyflow_yarn.errors import ConfigurationError, ExternalError, NotYetSupportedError, UserError
+from pyflow_yarn.filesystem import file_system, is_local
 
 CHUNK_SIZE = 1 << 18
 TAIL_SIZE = 1 << 16
@@ -258,33 +259,36 @@ def split_lines(text: str) -> list[str]:
 def open_input(split: FileSplit) -> BinaryFile:
     """The file of a split, unpacked; ``UserError`` when it cannot be opened."""
     try:
+        compressed = bool(split.compression) and is_local(split.path)
+        file: Any = split.path if compressed else file_system(split.path).open(split.path)
         match split.compression:
             case "gzip":
                 import gzip
 
-                return gzip.open(split.path)
+                return gzip.open(file)
             case "bz2":
                 import bz2
 
-                return bz2.open(split.path)
+                return bz2.open(file)
             case "xz":
                 import lzma
 
-                return lzma.open(split.path)
+                return lzma.open(file)
             case "zstd":
-                return _open_zstd(split.path)
+                return _open_zstd(split.path, file)
             case _:
-                return open(split.path, "rb", buffering=0)
+                opened: BinaryFile = file
+                return opened
     except OSError as error:
-        raise UserError(f"The input file '{split.path}' cannot be read: {error.strerror or error}.") from None
+        raise input_failure(split.path, error) from None
 
 
-def _open_zstd(path: str) -> BinaryFile:
+def _open_zstd(path: str, file: Any) -> BinaryFile:
     """Python 3.14 reads Zstandard itself, others through pyarrow if it is there."""
     if sys.version_info >= (3, 14):
         from compression import zstd
 
-        return zstd.open(path)
+        return zstd.open(file)
     try:
         import pyarrow
     except ImportError:
@@ -292,8 +296,9 @@ def _open_zstd(path: str) -> BinaryFile:
             f"The input file '{path}' is compressed with Zstandard, which this Python cannot unpack: unpack it first,"
             " or run pip install 'pyflow-yarn[parquet]'."
         ) from None
-    file: BinaryFile = pyarrow.CompressedInputStream(pyarrow.OSFile(path), "zstd")
-    return file
+    packed = pyarrow.OSFile(file) if isinstance(file, str) else pyarrow.PythonFile(file)
+    unpacked: BinaryFile = pyarrow.CompressedInputStream(packed, "zstd")
+    return unpacked
 
 
 def read_input(file: BinaryFile, split: FileSplit, size: int) -> bytes:
@@ -301,7 +306,9 @@ def read_input(file: BinaryFile, split: FileSplit, size: int) -> bytes:
     try:
         return file.read(size)
     except (OSError, EOFError) as error:
-        raise ExternalError(f"The input file '{split.path}' cannot be read: {error}.") from None
+        raise ExternalError(
+            f"The input file '{split.path}' cannot be read: {getattr(error, 'strerror', None) or error}."
+        ) from None
     except Exception as error:  # the decompressors have no common error
         raise UserError(f"The input file '{split.path}' cannot be unpacked: {error}.") from None
 

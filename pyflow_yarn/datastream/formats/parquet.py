@@ -16,7 +16,7 @@ from pyflow_yarn.datastream.connectors.file_formats import (
     OutputFile,
     SplitRecords,
 )
-from pyflow_yarn.datastream.connectors.file_splits import FileSplit
+from pyflow_yarn.datastream.connectors.file_splits import FileSplit, input_failure
 from pyflow_yarn.datastream.formats.arrow import (
     ColumnWriter,
     arrays_of,
@@ -28,6 +28,7 @@ from pyflow_yarn.datastream.formats.arrow import (
 )
 from pyflow_yarn.datastream.not_yet import missing
 from pyflow_yarn.errors import ConfigurationError, ExternalError, UserError
+from pyflow_yarn.filesystem import file_system, is_local
 
 __all__ = ["ParquetBulkWriters", "ParquetColumnarRowInputFormat"]
 
@@ -117,9 +118,10 @@ class _RowGroups(SplitRecords):
         self._make_columns = make_columns
         self._batches: Iterator[Any] = iter(())
         try:
-            self._file = pa.parquet.ParquetFile(split.path, memory_map=False, pre_buffer=False)
+            source = split.path if is_local(split.path) else file_system(split.path).open(split.path)
+            self._file = pa.parquet.ParquetFile(source, memory_map=False, pre_buffer=False)
         except OSError as error:
-            raise UserError(f"The input file '{split.path}' cannot be read: {error.strerror or error}.") from None
+            raise input_failure(split.path, error) from None
         except (pa.ArrowException, ValueError) as error:
             raise self._unreadable(error) from None
         try:

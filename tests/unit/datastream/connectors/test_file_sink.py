@@ -13,7 +13,6 @@ import pytest
 
 from pyflow_yarn.common.serialization import Encoder
 from pyflow_yarn.common.typeinfo import Types
-from pyflow_yarn.datastream.connectors import file_writer
 from pyflow_yarn.datastream.connectors.file_system import (
     BucketAssigner,
     FileSink,
@@ -23,6 +22,7 @@ from pyflow_yarn.datastream.connectors.file_system import (
 from pyflow_yarn.datastream.connectors.file_writer import FileCommitter, FileWriter, publish
 from pyflow_yarn.datastream.sink import WriterContext
 from pyflow_yarn.errors import ConfigurationError, ExternalError, NotYetSupportedError, UserError
+from pyflow_yarn.filesystem import local
 
 JOB = "0123456789abcdef0123456789abcdef"
 
@@ -273,7 +273,7 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(tmp_path: Path, monk
 def test_a_buffer_that_cannot_be_written_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_open = open
     monkeypatch.setattr(
-        file_writer, "open", lambda path, mode, buffering: real_open("/dev/full", "wb", buffering), raising=False
+        local, "open", lambda path, mode, buffering: real_open("/dev/full", "wb", buffering), raising=False
     )
     open_writer = writer(sink(tmp_path))
     open_writer.write_batch(["x"], None)

@@ -234,8 +234,8 @@ def test_splits_of_a_failed_reader_are_read_again(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_yet_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NotYetSupportedError, match="The file system 'hdfs' of the file source 'hdfs://nn/x'"):
-        builder("hdfs://nn/x")
+    with pytest.raises(NotYetSupportedError, match="The file system 's3' of the file source 's3://nn/x'"):
+        builder("s3://nn/x")
     with pytest.raises(NotYetSupportedError, match="monitor_continuously"):
         builder(tmp_path).monitor_continuously(Duration.of_seconds(1))
     with pytest.raises(UserError, match="at least one path"):

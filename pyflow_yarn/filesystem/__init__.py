@@ -1,0 +1,86 @@
+"""Files wherever they are: one interface, and the file system of each path.
+
+A path is local and absolute, or a URI such as ``hdfs://host:8020/path``. Every operation that fails raises ``OSError``
+with its ``errno``, and a ``strerror`` that ends a sentence. Libraries of file systems are imported when a path of
+theirs is used first, in the process that uses it: never before a fork.
+"""
+
+from __future__ import annotations
+
+from typing import IO, NamedTuple, Protocol
+
+from pyflow_yarn.errors import NotYetSupportedError
+
+BUFFER_SIZE = 1 << 18
+
+
+class FileStatus(NamedTuple):
+    """What a file system says about a file or directory; ``modified`` is in milliseconds of the epoch."""
+
+    path: str
+    length: int
+    modified: int
+    is_directory: bool
+
+
+class FileSystem(Protocol):
+    """What can be done with the files of one file system."""
+
+    def status(self, path: str) -> FileStatus | None:
+        """What is there; None if nothing is."""
+
+    def list(self, path: str) -> list[FileStatus]:
+        """What is directly in a directory, by name."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file for reading, from wherever it is sought to."""
+
+    def create(self, path: str) -> IO[bytes]:
+        """A new file for writing; ``FileExistsError`` if there is one."""
+
+    def sync(self, file: IO[bytes]) -> None:
+        """Return when what was written to a file of ``create`` outlives the machine."""
+
+    def discard(self, file: IO[bytes], path: str) -> None:
+        """Close and delete a file of ``create``, without writing what is still buffered."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file another name in one step; ``FileExistsError`` if that is taken."""
+
+    def sync_directory(self, path: str) -> None:
+        """Return when the names in a directory outlive the machine."""
+
+    def delete(self, path: str, recursive: bool = False) -> bool:
+        """Delete a file or directory; False if there is none."""
+
+    def make_directories(self, path: str) -> None:
+        """Make a directory and those above it, unless they are there."""
+
+
+def is_local(path: str) -> bool:
+    """Whether a path is one of this machine."""
+    return "://" not in path
+
+
+def file_system(path: str) -> FileSystem:
+    """The file system that a path belongs to."""
+    if is_local(path):
+        from pyflow_yarn.filesystem.local import LocalFileSystem
+
+        return LocalFileSystem()
+    scheme = path.partition("://")[0]
+    if scheme == "hdfs":
+        from pyflow_yarn.filesystem.hdfs import HdfsFileSystem
+
+        return HdfsFileSystem()
+    raise NotYetSupportedError(f"The file system '{scheme}' of '{path}' is not supported yet: use hdfs:// or file://.")
+
+
+def join(directory: str, name: str) -> str:
+    """The path of a name in a directory; the directory itself for an empty name."""
+    return f"{directory.rstrip('/')}/{name}" if name else directory
+
+
+def parent(path: str) -> str:
+    """The directory that a file is in."""
+    return path.rpartition("/")[0]

@@ -1,0 +1,290 @@
+"""Files of HDFS, through hdfs-native, which needs neither Java nor libhdfs: ``pip install 'pyflow-yarn[hdfs]'``.
+
+``hdfs:///path`` means the ``fs.defaultFS`` of the Hadoop configuration in ``HADOOP_CONF_DIR``. The library retries a
+NameNode that does not answer for minutes; so that a dead one is told within seconds, it is knocked at first.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import IO, Any
+from xml.etree import ElementTree
+
+from pyflow_yarn.errors import ConfigurationError
+from pyflow_yarn.filesystem import BUFFER_SIZE, FileStatus
+
+READ_BUFFER = 1 << 20
+CONNECT_SECONDS = 3.0
+DEFAULT_PORT = 8020
+_REMOTE = re.compile(r'RPCError\("(?:[\w$]+\.)*([\w$]+)", "(.*)', re.DOTALL)
+_REASONS = (
+    ("SafeModeException", errno.EROFS, "the NameNode is in safe mode, HDFS is read-only: wait, or end the safe mode"),
+    ("NSQuotaExceeded", errno.EDQUOT, "the directory's quota of names is used up"),
+    ("QuotaExceeded", errno.EDQUOT, "the directory's quota of space is used up"),
+    ("minReplication", errno.ENOSPC, "no DataNode takes the block: HDFS is full, or its DataNodes are down"),
+    ("ParentNotDirectoryException", errno.ENOTDIR, os.strerror(errno.ENOTDIR)),
+    ("Path is not a directory", errno.EEXIST, os.strerror(errno.EEXIST)),
+    ("Path is not a file", errno.EISDIR, os.strerror(errno.EISDIR)),
+    ("PathIsNotEmptyDirectoryException", errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY)),
+)
+
+
+class HdfsFileSystem:
+    """See ``FileSystem``."""
+
+    def status(self, path: str) -> FileStatus | None:
+        """See ``FileSystem``."""
+        prefix, client, name = _located(path)
+        try:
+            with _errors():
+                return _status(prefix, client.get_file_info(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def list(self, path: str) -> list[FileStatus]:
+        """See ``FileSystem``."""
+        prefix, client, name = _located(path)
+        with _errors():
+            return sorted(_status(prefix, found) for found in client.list_status(name))
+
+    def open(self, path: str) -> IO[bytes]:
+        """See ``FileSystem``."""
+        _, client, name = _located(path)
+        with _errors():
+            return io.BufferedReader(_Input(client.read(name)), READ_BUFFER)
+
+    def create(self, path: str) -> IO[bytes]:
+        """See ``FileSystem``."""
+        from hdfs_native import WriteOptions
+
+        _, client, name = _located(path)
+        with _errors():
+            return io.BufferedWriter(_Output(client.create(name, WriteOptions(overwrite=False))), BUFFER_SIZE)
+
+    def sync(self, file: IO[bytes]) -> None:
+        """See ``FileSystem``."""
+        file.flush()
+        with _errors():
+            _output(file).writer.hsync()
+
+    def discard(self, file: IO[bytes], path: str) -> None:
+        """See ``FileSystem``."""
+        _output(file).discarded = True
+        with suppress(OSError, ValueError):
+            file.close()
+        self.delete(path)
+
+    def rename(self, source: str, target: str) -> None:
+        """See ``FileSystem``."""
+        _, client, name = _located(source)
+        with _errors():
+            client.rename(name, _split(target)[1], overwrite=False)
+
+    def sync_directory(self, path: str) -> None:
+        """Nothing: a NameNode has written its log before it answers."""
+
+    def delete(self, path: str, recursive: bool = False) -> bool:
+        """See ``FileSystem``."""
+        _, client, name = _located(path)
+        with _errors():
+            return bool(client.delete(name, recursive))
+
+    def make_directories(self, path: str) -> None:
+        """See ``FileSystem``."""
+        _, client, name = _located(path)
+        with _errors():
+            client.mkdirs(name, create_parent=True)
+
+
+class _Input(io.RawIOBase):
+    """A file to read from; the library panics beyond its end."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._length = len(reader)
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + (0, self._position, self._length)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        count = max(0, min(len(buffer), self._length - self._position))
+        if count:
+            with _errors():
+                buffer[:count] = self._reader.read_range(self._position, count)
+        self._position += count
+        return count
+
+
+class _Output(io.RawIOBase):
+    """A file to write to."""
+
+    def __init__(self, writer: Any) -> None:
+        self.writer = writer
+        self.discarded = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self.discarded:
+            return len(data)
+        with _errors():
+            return int(self.writer.write(bytes(data)))
+
+    def close(self) -> None:
+        if not self.closed and not self.discarded:
+            with _errors():
+                self.writer.close()
+        super().close()
+
+
+def _output(file: IO[bytes]) -> _Output:
+    raw = getattr(file, "raw", None)
+    assert isinstance(raw, _Output)
+    return raw
+
+
+def _status(prefix: str, found: Any) -> FileStatus:
+    return FileStatus(prefix + found.path, found.length, found.modification_time, found.isdir)
+
+
+def _split(path: str) -> tuple[str, str]:
+    authority, slash, rest = path.partition("://")[2].partition("/")
+    return authority, slash + rest or "/"
+
+
+def _located(path: str) -> tuple[str, Any, str]:
+    """What stands before the path in URIs, the client, and the path there."""
+    authority, name = _split(path)
+    return f"hdfs://{authority}", _client(authority), name
+
+
+@cache
+def _client(authority: str) -> Any:
+    try:
+        import hdfs_native
+    except ImportError:
+        raise ConfigurationError(
+            "Files of HDFS need the library hdfs-native, which this Python lacks: run pip install 'pyflow-yarn[hdfs]'."
+        ) from None
+    settings = _settings()
+    authority = authority or _default_authority(settings)
+    _knock(authority, _addresses(authority, settings))
+    with _errors():
+        return hdfs_native.Client(f"hdfs://{authority}")
+
+
+def _configuration_directory() -> str | None:
+    home = os.environ.get("HADOOP_HOME")
+    return os.environ.get("HADOOP_CONF_DIR") or (os.path.join(home, "etc", "hadoop") if home else None)
+
+
+def _settings() -> dict[str, str]:
+    """What the Hadoop configuration says; empty without one."""
+    directory = _configuration_directory()
+    settings: dict[str, str] = {}
+    for name in ("core-site.xml", "hdfs-site.xml") if directory else ():
+        file = os.path.join(str(directory), name)
+        try:
+            root = ElementTree.parse(file).getroot()
+        except FileNotFoundError:
+            continue
+        except (OSError, ElementTree.ParseError) as error:
+            raise ConfigurationError(f"The Hadoop configuration '{file}' cannot be read: {error}.") from None
+        for entry in root.iter("property"):
+            settings[entry.findtext("name", "").strip()] = entry.findtext("value", "").strip()
+    return settings
+
+
+def _default_authority(settings: dict[str, str]) -> str:
+    default = settings.get("fs.defaultFS", "")
+    if default.startswith("hdfs://"):
+        return _split(default)[0]
+    directory = _configuration_directory()
+    if directory is None:
+        raise ConfigurationError(
+            "HADOOP_CONF_DIR is not set, so hdfs:/// means no cluster: set it to the directory of core-site.xml, or"
+            " write hdfs://host:port/path."
+        )
+    raise ConfigurationError(
+        f"The Hadoop configuration in '{directory}' has no fs.defaultFS that begins with hdfs://: correct"
+        " HADOOP_CONF_DIR, or write hdfs://host:port/path."
+    )
+
+
+def _addresses(authority: str, settings: dict[str, str]) -> list[tuple[str, int]]:
+    """Where the NameNodes of a host or name service listen."""
+    nodes = settings.get(f"dfs.ha.namenodes.{authority}")
+    texts = [authority]
+    if nodes:
+        keys = [f"dfs.namenode.rpc-address.{authority}.{node.strip()}" for node in nodes.split(",")]
+        texts = [settings[key] for key in keys if key in settings]
+    found = []
+    for text in texts:
+        host, _, port = text.partition(":")
+        if port and not port.isdecimal():
+            raise ConfigurationError(f"'{text}' is no address of a NameNode: write host:port.")
+        found.append((host, int(port or DEFAULT_PORT)))
+    return found
+
+
+def _knock(authority: str, addresses: list[tuple[str, int]]) -> None:
+    """Return if one of the NameNodes accepts connections."""
+    for address in addresses:
+        try:
+            socket.create_connection(address, CONNECT_SECONDS).close()
+        except socket.gaierror:
+            if len(addresses) == 1:
+                reason = f"'{authority}' is no host, and no name service of the Hadoop configuration in HADOOP_CONF_DIR"
+                raise OSError(errno.EHOSTUNREACH, reason) from None
+        except OSError:
+            continue
+        else:
+            return
+    tried = ", ".join(f"{host}:{port}" for host, port in addresses)
+    raise OSError(errno.ECONNREFUSED, f"no NameNode answers at {tried}: is HDFS running?")
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """The library's errors as ``OSError`` with a reason."""
+    try:
+        yield
+    except Exception as error:
+        raise translated(error) from None
+
+
+def translated(error: Exception) -> OSError:
+    """An error of the library, without its Java stack."""
+    text = str(error)
+    for mark, number, reason in _REASONS:
+        if mark in text:
+            return OSError(number, reason)
+    if isinstance(error, FileNotFoundError):
+        return OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if isinstance(error, FileExistsError):
+        return OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+    remote = _REMOTE.search(text)
+    kind, message = (remote[1], remote[2]) if remote else (type(error).__name__, text)
+    message = message.replace("\\n", "\n").replace('\\"', '"').split("\n", 1)[0].rstrip('.")')
+    if kind == "AccessControlException":
+        return OSError(errno.EACCES, message)
+    return OSError(errno.EIO, f"HDFS says: {message} ({kind})")
