@@ -357,6 +357,7 @@ def test_jobs_compete_for_slots(cluster: StandingCluster, program: Write, tmp_pa
     done = cluster.run("-p", "2", program("squares.py", SQUARES), tmp_path / "out")
     assert done.returncode == 31
     assert "within 1000 ms (slot.request.timeout): 2 slots wanted, 1 free of 2" in done.stderr
+    assert done.stderr.endswith(" or lower the parallelism.\n")
     assert f", 1 held by job {holder}" in done.stderr
     patient = cluster.submit("-Dslot.request.timeout=1 min", "-p", "2", program("s.py", SQUARES), tmp_path / "later")
     done = cluster.flink("list", env=cluster.env)

@@ -320,7 +320,7 @@ class ResourceManager:
 
     def unavailable(self, reason: str, final: bool, slots: int) -> None:
         """The driver cannot give what was wished for. Jobs that could run once others have ended go on waiting."""
-        self.reason_unavailable = reason
+        self.reason_unavailable = reason.rstrip(".")
         if not final:
             return
         most = max(slots, self.slots.slots_total)
@@ -330,7 +330,7 @@ class ResourceManager:
                 job.resources_denied(reason, most)
 
     def waiting_for(self, job_id: str) -> str:
-        """What the job waits for, as a sentence, or ""."""
+        """What the job waits for, as a sentence without its full stop, or ""."""
         request = self.slots.requests.get(job_id)
         if request is None:
             return ""
