@@ -25,7 +25,14 @@ OTHER_INSTALLATIONS = ("VIRTUAL_ENV", "PYTHONPATH", "XDG_STATE_HOME", "COLUMNS",
 WORDS = ("stream", "window", "Key", "state", "timer", "naïve", "Zürich", "the", "of", "and", "slot", "über")
 
 # How fast an example is depends on what else the machine does; what takes too long is ended by the timeout of its test.
-settings.register_profile("pyflow", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# In a CI run the examples are the same each time, so that it tells of what was changed; others are tried everywhere else.
+settings.register_profile(
+    "pyflow",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="CI" in os.environ,
+)
 settings.load_profile("pyflow")
 
 _watch = pytest.StashKey[Watch]()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyflow_yarn.graph.text_size import width, wrapped
 
 SIZE = 10.0
+WIDEST = width("®…", SIZE)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,9 @@ def test_lines(text: str, limit: float, lines: int, expected: list[str]) -> None
     assert wrapped(text, SIZE, limit, lines) == expected
 
 
-@given(st.text(max_size=60).map(str.strip), st.floats(20, 200), st.integers(1, 4))
+# The widest character and the ellipsis fit: at least one character is shown, however narrow the place.
+@given(st.text(max_size=60).map(str.strip), st.floats(WIDEST, 200), st.integers(1, 4))
+@example("®<", WIDEST, 1)
 def test_lines_fit_and_nothing_is_lost_but_what_the_ellipsis_stands_for(text: str, limit: float, lines: int) -> None:
     result = wrapped(text, SIZE, limit, lines)
     assert 1 <= len(result) <= lines
