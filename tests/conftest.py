@@ -25,7 +25,7 @@ OTHER_INSTALLATIONS = ("VIRTUAL_ENV", "PYTHONPATH", "XDG_STATE_HOME", "COLUMNS",
 WORDS = ("stream", "window", "Key", "state", "timer", "naïve", "Zürich", "the", "of", "and", "slot", "über")
 
 # How fast an example is depends on what else the machine does; what takes too long is ended by the timeout of its test.
-# In a CI run the examples are the same each time, so that it tells of what was changed; others are tried everywhere else.
+# In a CI run they are the same each time, so that it tells of what was changed; others are tried everywhere else.
 settings.register_profile(
     "pyflow",
     deadline=None,
