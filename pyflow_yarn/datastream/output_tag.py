@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from pyflow_yarn.common.typeinfo import TypeInformation
@@ -14,6 +14,12 @@ class OutputTag(Generic[T]):
     """Name and type of a side output: a process function writes to it by ``yield tag, value``."""
 
     __slots__ = ("tag_id", "type_info")
+    exists: ClassVar[bool] = False
+    """Whether this process has had any tag, unpickled ones included."""
+
+    def __new__(cls, *_args: Any, **_named: Any) -> Self:
+        OutputTag.exists = True
+        return super().__new__(cls)
 
     def __init__(self, tag_id: str, type_info: TypeInformation | None = None) -> None:
         if not tag_id:

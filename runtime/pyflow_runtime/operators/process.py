@@ -32,7 +32,7 @@ class Process(Operator):
     def open(self) -> None:
         """As the base class says."""
         self._function = self.open_function(self._definition.function, "process_element")
-        self.tagged = may_yield_tags(bool(self.sides), self.node.definition, self._definition.function)
+        self.tagged = may_yield_tags(bool(self.sides), self.node.definition)
 
     def write(self, writer: LoopWriter, value: str, origin: Origin | None) -> None:
         """As the base class says."""
@@ -81,7 +81,7 @@ class KeyedProcess(Operator):
         function = self._definition.function
         self._process = self.open_function(function, "process_element")
         self._on_timer = getattr(function, "on_timer", _no_timer)
-        self.tagged = may_yield_tags(bool(self.sides), self.node.definition, self._definition.function)
+        self.tagged = may_yield_tags(bool(self.sides), self.node.definition)
 
     def close(self) -> None:
         """As the base class says."""

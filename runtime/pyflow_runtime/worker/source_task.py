@@ -92,7 +92,7 @@ class SourceTask(Task):
             self._starve(now)
         elif isinstance(values, SideRecords):
             self._retry_at = None
-            self.chain.process_side(values.tag_id, values)
+            self.take(Batch(values), values.tag_id)
         elif len(values):
             self._retry_at = None
             self.take(Batch(values))

@@ -89,6 +89,7 @@ class Task(ABC):
         self._values: Sequence[Any] = ()
         self._times: list[int] | None = None
         self._position = 0
+        self._tag = ""
         self._ended = False  # no more input
         self._passed_end = False  # the chain has seen the end, too
         self._flush_timeout = -1.0
@@ -137,9 +138,9 @@ class Task(ABC):
 
     # ---- for subclasses ----
 
-    def take(self, batch: Batch) -> None:
-        """Work on this batch, in slices, before anything else."""
-        self._values, self._times, self._position = batch.values, batch.timestamps, 0
+    def take(self, batch: Batch, tag: str = "") -> None:
+        """Work on this batch, in slices, before anything else; ``tag``: it is of that side output of the source."""
+        self._values, self._times, self._position, self._tag = batch.values, batch.timestamps, 0, tag
 
     def end(self) -> None:
         """No more input: event time ends, then the chain."""
@@ -303,7 +304,10 @@ class Task(ABC):
         self._position = end
         if end == len(values):
             self._values, self._times, self._position = (), None, 0
-        self.chain.process(Batch(part, self.stamp(part, stamps)))
+        if self._tag:
+            self.chain.process_side(self._tag, part)
+        else:
+            self.chain.process(Batch(part, self.stamp(part, stamps)))
         self.size.took(rows, self.services.monotonic() - now)
 
     def stamp(self, values: Sequence[Any], times: list[int] | None) -> list[int] | None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from pyflow_runtime.operators.harness import ChainHarness, Edge
 from pyflow_yarn.common.typeinfo import Types
 from pyflow_yarn.common.types import Row
 from pyflow_yarn.datastream import KeyedProcessFunction, OutputTag, ProcessFunction
+from pyflow_yarn.deployment.layout import source_roots
 from pyflow_yarn.graph.operators import KeyedProcessOperator, MapOperator, PrintOperator, ProcessOperator
 
 ODD: OutputTag[int] = OutputTag("odd", Types.INT())
@@ -36,14 +41,6 @@ class Timers(KeyedProcessFunction[int, int, Any]):
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
         yield ODD, -timestamp
         yield timestamp
-
-
-class Plain(ProcessFunction[int, int]):
-    def process_element(self, value: int, ctx: ProcessFunction.Context) -> Iterator[int]:
-        yield value
-
-
-Plain.__module__ = "__main__"  # it travels by value, as what a program's own file defines
 
 
 def pairs(*values: int) -> list[Any]:
@@ -96,28 +93,41 @@ def test_timers_yield_tagged_records_too() -> None:
     assert (harness.output(0), harness.output(1)) == ([5], [5, 7, -5])
 
 
-def test_without_tags_the_loop_looks_for_none() -> None:
-    harness = ChainHarness([ProcessOperator(Plain())], [Edge()]).open().process([1])
-    assert "OutputTag" not in harness.chain.source()
-    # A class that was imported is taken to know what its module knows.
-    harness = ChainHarness([ProcessOperator(Split())], [Edge()]).open()
-    assert "OutputTag" in harness.chain.source()
+LOOP = """
+from pyflow_runtime.operators.harness import ChainHarness, Edge
+from pyflow_yarn.datastream import ProcessFunction
+from pyflow_yarn.graph.operators import ProcessOperator
+{imports}
+class Program(ProcessFunction):
+    def process_element(self, value, ctx):
+        yield from {results}
+harness = ChainHarness([ProcessOperator(Program())], [Edge()]).open().process([1])
+print("OutputTag" in harness.chain.source(), harness.output(0))
+"""
+TAGS = "from pyflow_yarn.datastream import OutputTag\nODD = OutputTag('odd')\n"
+HELPER = "from pyflow_yarn.datastream import OutputTag\ndef helped(value):\n    yield OutputTag('odd'), value\n"
 
 
-class Closed(ProcessFunction[int, Any]):
-    def __init__(self, tag: OutputTag[int]) -> None:
-        self.tag = tag
-
-    def process_element(self, value: int, ctx: ProcessFunction.Context) -> Iterator[Any]:
-        yield self.tag, value
-
-
-Closed.__module__ = "__main__"
-
-
-def test_a_function_that_holds_a_tag_is_known_by_its_pickle() -> None:
-    harness = ChainHarness([ProcessOperator(Closed(OutputTag("x")))], [Edge()]).open().process([1])
-    assert harness.output(0) == []
+@pytest.mark.parametrize(
+    ("imports", "results", "told"),
+    [
+        ("", "(value,)", "False [1]"),
+        ("import tags", "((tags.ODD, value),)", "True []"),
+        ("from tags import ODD", "((ODD, value),)", "True []"),
+        ("import helper", "helper.helped(value)", "True []"),
+        ("import pyflow_yarn.datastream as ds", "((ds.OutputTag('odd'), value),)", "True []"),
+    ],
+)
+def test_a_loop_looks_for_tags_only_where_there_can_be_any(
+    tmp_path: Path, imports: str, results: str, told: str
+) -> None:
+    (tmp_path / "tags.py").write_text(TAGS)
+    (tmp_path / "helper.py").write_text(HELPER)
+    (tmp_path / "program.py").write_text(LOOP.format(imports=imports, results=results))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(source_roots())}
+    command = [sys.executable, "program.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (told, "")
 
 
 def test_a_failure_behind_a_side_output_names_its_operator_and_record() -> None:
