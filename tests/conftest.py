@@ -15,12 +15,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.hadoop.cluster import Hadoop, start_hadoop
+from tests.hadoop.installation import Unavailable
 from tests.leaks import Belongings, Watch
 from tests.privileges import let_permissions_hold, permissions_hold
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-CLUSTERS = ("e2e", "integration")
+CLUSTERS = ("e2e", "integration", "yarn")
 BUILD_SECONDS = 300
+HADOOP_SECONDS = 1800
 OTHER_INSTALLATIONS = ("VIRTUAL_ENV", "PYTHONPATH", "XDG_STATE_HOME", "COLUMNS", "LINES")
 WORDS = ("stream", "window", "Key", "state", "timer", "naïve", "Zürich", "the", "of", "and", "slot", "über")
 
@@ -50,13 +53,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Whatever starts a cluster takes seconds: it is in one of two folders, and no part of the fast tier.
+    """Whatever starts a cluster takes seconds: it is in one of three folders, and no part of the fast tier.
 
     Campaigns take minutes: they run only when they are asked for (``-m campaign``).
     """
     for item in items:
         if any(item.path.is_relative_to(CHECKOUT / "tests" / folder) for folder in CLUSTERS):
             item.add_marker(pytest.mark.slow)
+        if "hadoop" in getattr(item, "fixturenames", ()):
+            # The first one of a session starts the cluster, and on a new machine fetches its jars.
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(HADOOP_SECONDS))
     if "campaign" not in config.getoption("markexpr"):
         campaigns = [item for item in items if item.get_closest_marker("campaign")]
         items[:] = [item for item in items if item not in campaigns]
@@ -89,6 +96,35 @@ def _complain(who: str, watch: Watch, before: Belongings) -> None:
     if left := watch.left_since(before):
         watch.end_processes_since(before)
         pytest.fail(f"{who} left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def hadoop_of_the_session() -> Iterator[Hadoop]:
+    """One cluster for all tests of a session, started by the first that wants it."""
+    with tempfile.TemporaryDirectory(prefix="h") as folder:
+        try:
+            cluster = start_hadoop(Path(folder) / "hadoop")
+        except Unavailable as missing:
+            pytest.fail(str(missing), pytrace=False)
+        try:
+            yield cluster
+        finally:
+            cluster.close()
+
+
+@pytest.fixture
+def hadoop(hadoop_of_the_session: Hadoop) -> Iterator[Hadoop]:
+    """A real Hadoop; a test that leaves an application running fails, daemons it killed are started again."""
+    yield hadoop_of_the_session
+    if left := hadoop_of_the_session.recover():
+        pytest.fail(f"The test left applications running on YARN: {', '.join(left)}", pytrace=False)
+
+
+@pytest.fixture
+def hdfs_folder(hadoop: Hadoop) -> Iterator[str]:
+    """The path of a folder on HDFS of the test's own."""
+    with hadoop.new_folder() as path:
+        yield path
 
 
 @pytest.fixture
