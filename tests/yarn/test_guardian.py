@@ -18,7 +18,8 @@ from tests.hadoop.cluster import wait_until
 GUARDIAN = Path(__file__).resolve().parents[1] / "hadoop" / "guardian.py"
 # Starts a guardian, has it start what the rest of the arguments say, and waits.
 STARTER = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 guardian = subprocess.Popen([sys.executable, sys.argv[1]], stdin=subprocess.PIPE, start_new_session=True)
 guardian.stdin.write(sys.argv[2].encode() + b"\\n")
 guardian.stdin.flush()
