@@ -28,6 +28,7 @@ DAEMONS = ("namenode", "datanode", "resourcemanager", "nodemanager1", "nodemanag
 ENDED = ("FINISHED", "FAILED", "KILLED")
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0
+STALE_CONNECTIONS = 5
 # Below the ports that the kernel gives to clients.
 PORTS = range(12000, 30000)
 ENTRYPOINT = IMAGE / "entrypoint.py"
@@ -294,7 +295,17 @@ class Hadoop:
     # HDFS.
 
     def webhdfs(self, method: str, path: str, operation: str, body: bytes | None = None, **query: str) -> bytes:
-        """One request to WebHDFS, redirections followed."""
+        """One request to WebHDFS, redirections followed; all that are made here may be repeated."""
+        for _ in range(STALE_CONNECTIONS):
+            try:
+                return self._webhdfs(method, path, operation, body, query)
+            except OSError as error:
+                # A DataNode keeps its connection to a NameNode that has been started anew, and learns by using it.
+                if "EOFException" not in str(error):
+                    raise
+        return self._webhdfs(method, path, operation, body, query)
+
+    def _webhdfs(self, method: str, path: str, operation: str, body: bytes | None, query: dict[str, str]) -> bytes:
         parameters = urllib.parse.urlencode({"op": operation, "user.name": _user(), **query})
         url = f"{self.webhdfs_address}/webhdfs/v1{urllib.parse.quote(path)}?{parameters}"
         if body is not None:
