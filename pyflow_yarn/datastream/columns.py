@@ -9,29 +9,37 @@ pyarrow is imported by whoever reads or writes columns, not before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, overload
 
+from pyflow_yarn.common.typeinfo import RowTypeInfo
 from pyflow_yarn.common.types import Row
 from pyflow_yarn.errors import UserError
 
-MakeRows = Callable[[Any], list[Row]]
+
+class MakeRows(Protocol):
+    """Makes the rows of record batches whose columns are of a row type."""
+
+    row_type: RowTypeInfo
+
+    def __call__(self, batch: Any, /) -> list[Row]:
+        """The rows; ``UserError`` if a value cannot be one of a row."""
 
 
 class Columns(Sequence[Row]):
     """A ``pyarrow.RecordBatch`` and the rows it stands for. Slices without a step share the memory of the whole."""
 
-    __slots__ = ("_make_rows", "_rows", "batch")
+    __slots__ = ("_rows", "batch", "make_rows")
 
     def __init__(self, batch: Any, make_rows: MakeRows) -> None:
         self.batch = batch
-        self._make_rows = make_rows
+        self.make_rows = make_rows
         self._rows: list[Row] | None = None
 
     def rows(self) -> list[Row]:
         """The rows."""
         if self._rows is None:
-            self._rows = self._make_rows(self.batch)
+            self._rows = self.make_rows(self.batch)
         return self._rows
 
     def __len__(self) -> int:
@@ -51,8 +59,8 @@ class Columns(Sequence[Row]):
             return self.rows()[index]
         start, stop, step = index.indices(len(self))
         if step == 1:
-            return Columns(self.batch.slice(start, max(0, stop - start)), self._make_rows)
-        return Columns(self.batch.take(list(range(start, stop, step))), self._make_rows)
+            return Columns(self.batch.slice(start, max(0, stop - start)), self.make_rows)
+        return Columns(self.batch.take(list(range(start, stop, step))), self.make_rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (self.rows(),)

@@ -380,16 +380,29 @@ def _structs_to_arrow(row_type: RowTypeInfo) -> ConvertColumn:
 # ---- batches ----
 
 
-def row_maker(pa: Any, row_type: RowTypeInfo) -> Callable[[Any], list[Row]]:
-    """A function that makes the rows of record batches whose columns have been cast."""
-    names = row_type.get_field_names()
-    columns = [_column_values(pa, kind) for kind in row_type.get_field_types()]
+class RowMaker:
+    """Makes the rows of record batches whose columns have been cast; ``place`` says in messages what they are of."""
 
-    def rows(batch: Any) -> list[Row]:
-        values = [column(array) for column, array in zip(columns, batch.columns, strict=True)]
-        return rows_of(names, zip(*values, strict=True))
+    def __init__(self, pa: Any, row_type: RowTypeInfo, place: str) -> None:
+        self.row_type = row_type
+        self._pa = pa
+        self._place = place
+        self._names = row_type.get_field_names()
+        self._columns = [_column_values(pa, kind) for kind in row_type.get_field_types()]
 
-    return rows
+    def __call__(self, batch: Any) -> list[Row]:
+        """The rows; ``UserError`` if a value, such as a day of the year 10000, cannot be one of a row."""
+        values = [self._values(number, array) for number, array in enumerate(batch.columns)]
+        return rows_of(self._names, zip(*values, strict=True))
+
+    def _values(self, number: int, array: Any) -> Sequence[Any]:
+        try:
+            return self._columns[number](array)
+        except (self._pa.ArrowException, ValueError, OverflowError) as error:
+            reason = str(error).split("\n", 1)[0].rstrip(".")
+            raise UserError(
+                f"The column '{self._names[number]}' of {self._place} has a value that no row can have: {reason}."
+            ) from None
 
 
 def arrays_of(names: list[str], columns: Sequence[ColumnWriter], records: Sequence[Any]) -> list[Any]:

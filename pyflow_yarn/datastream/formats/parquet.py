@@ -19,12 +19,12 @@ from pyflow_yarn.datastream.connectors.file_formats import (
 from pyflow_yarn.datastream.connectors.file_splits import FileSplit, input_failure
 from pyflow_yarn.datastream.formats.arrow import (
     ColumnWriter,
+    RowMaker,
     arrays_of,
     arrow_schema,
     arrow_type,
     column_cast,
     import_pyarrow,
-    row_maker,
 )
 from pyflow_yarn.datastream.not_yet import missing
 from pyflow_yarn.errors import ConfigurationError, ExternalError, UserError
@@ -73,20 +73,19 @@ class ParquetColumnarRowInputFormat(BulkFormat):
 
     def opener(self, bad: BadRecordLog) -> Callable[[FileSplit], SplitRecords]:
         pa = import_pyarrow(_READING)
-        make_columns = _ColumnsMaker(pa, self._row_type)
-        return lambda split: _RowGroups(pa, split, make_columns, self._batch_size, self._case_sensitive)
+        return lambda split: _RowGroups(pa, split, self._row_type, self._batch_size, self._case_sensitive)
 
 
 class _ColumnsMaker:
     """Makes columns of the declared types of those of a file; one that is not there is null."""
 
-    def __init__(self, pa: Any, row_type: RowTypeInfo) -> None:
+    def __init__(self, pa: Any, row_type: RowTypeInfo, path: str) -> None:
         self._pa = pa
         self.names = row_type.get_field_names()
         kinds = row_type.get_field_types()
         self._types = [arrow_type(pa, kind) for kind in kinds]
         self._casts = [column_cast(pa, kind, name) for name, kind in zip(self.names, kinds, strict=True)]
-        self._make_rows = row_maker(pa, row_type)
+        self._make_rows = RowMaker(pa, row_type, f"the input file '{path}'")
 
     def __call__(self, batch: Any, found: Sequence[str]) -> Columns:
         """Of a batch whose columns have these names, where they are there; ``ValueError`` if one cannot be cast."""
@@ -104,7 +103,7 @@ class _RowGroups(SplitRecords):
         self,
         pa: Any,
         split: FileSplit,
-        make_columns: _ColumnsMaker,
+        row_type: RowTypeInfo,
         batch_size: int,
         case_sensitive: bool,
     ) -> None:
@@ -114,8 +113,8 @@ class _RowGroups(SplitRecords):
             )
         self._pa = pa
         self._path = split.path
-        self._names = make_columns.names
-        self._make_columns = make_columns
+        self._make_columns = _ColumnsMaker(pa, row_type, split.path)
+        self._names = self._make_columns.names
         self._batches: Iterator[Any] = iter(())
         try:
             source = split.path if is_local(split.path) else file_system(split.path).open(split.path)
@@ -145,6 +144,12 @@ class _RowGroups(SplitRecords):
                 f"The Parquet file '{self._path}' has none of the columns {', '.join(self._names)}; it has"
                 f" {', '.join(there)}."
             )
+        for name in found:
+            if name and there.count(name) > 1:
+                raise UserError(
+                    f"The Parquet file '{self._path}' has the column '{name}' {there.count(name)} times: it cannot be"
+                    " chosen by its name."
+                )
         return found
 
     def _groups(self, split: FileSplit) -> list[int]:

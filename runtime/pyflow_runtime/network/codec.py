@@ -14,7 +14,7 @@ Without a declared type records are pickled (protocol 5), by cloudpickle if thei
 ``__main__``; rows of the same fields go as one value. Never ``marshal``: it turns numpy scalars into bytes without a
 word.
 
-Columns go as they are, in Arrow's stream format, and arrive as columns of the declared type.
+Columns of the declared type go as they are, in Arrow's stream format, and arrive as columns; others go as rows.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ class EdgeCodec:
 
     def _encode_batch(self, values: Sequence[Any]) -> tuple[Codec, bytes]:
         if type(values) is Columns:
-            return Codec.ARROW, columns.encode(values)
+            # Row types that differ only in the names of fields are equal; their texts are not.
+            if repr(values.make_rows.row_type) == repr(self._type_info):
+                return Codec.ARROW, columns.encode(values)
+            values = values.rows()  # the program declared another type
         if self._declared is not None and type(values) is list and self._fits(values[:: self._sample]):
             try:
                 self._sample = _SAMPLE
@@ -115,7 +118,8 @@ class EdgeCodec:
             raise UserError(
                 f"Columns{self._place} arrived for records of the type {self._type_info!r}: declare a row type."
             )
-        return arrow.row_maker(arrow.import_pyarrow("Receiving columns"), self._type_info)
+        pyarrow = arrow.import_pyarrow("Receiving columns")
+        return arrow.RowMaker(pyarrow, self._type_info, f"the records{self._place}")
 
     def _unpicklable(self, values: Sequence[Any]) -> UserError:
         for value in values:

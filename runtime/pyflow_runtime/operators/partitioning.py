@@ -51,6 +51,7 @@ class EdgeOutput:
         self._timed = False
         self._values: list[list[Any]] = []
         self._times: list[list[int]] = []
+        self._columns: tuple[Columns, list[int] | None] | None = None
 
     def open(self, context: RuntimeContext) -> None:
         """Open the user's key selector or partitioner, if it has a lifecycle."""
@@ -81,17 +82,13 @@ class EdgeOutput:
         return True
 
     def _take(self, values: Sequence[Any], times: list[int] | None) -> None:
-        """A whole batch; columns stay columns, behind the records that came before them."""
-        if type(values) is not Columns:
-            self._values[0].extend(values)
-            if times is not None:
-                self._times[0].extend(times)
+        """A whole batch; columns stay columns, which are sent after the loop, behind the records before them."""
+        if type(values) is Columns:
+            self._columns = values, times
             return
-        self.send_all()
-        self.records += len(values)
-        for start in range(0, len(values), self.rows):
-            end = start + self.rows
-            self._emit(0, values[start:end], None if times is None else times[start:end])
+        self._values[0].extend(values)
+        if times is not None:
+            self._times[0].extend(times)
 
     # ---- after the loop ----
 
@@ -102,8 +99,10 @@ class EdgeOutput:
             self._timed = timed
 
     def send_full(self) -> None:
-        """Send the lists that have become full."""
-        if len(self._values[0]) >= self.rows:
+        """Send the lists that have become full, and columns."""
+        if self._columns is not None:
+            self.send_all()
+        elif len(self._values[0]) >= self.rows:
             self._send(0)
 
     def send_all(self) -> None:
@@ -111,6 +110,12 @@ class EdgeOutput:
         for index, values in enumerate(self._values):
             if values:
                 self._send(index)
+        if self._columns is not None:
+            (columns, times), self._columns = self._columns, None
+            self.records += len(columns)
+            for start in range(0, len(columns), self.rows):
+                end = start + self.rows
+                self._emit(0, columns[start:end], None if times is None else times[start:end])
 
     def flush(self) -> None:
         """Send what there is and push it out."""
@@ -184,10 +189,11 @@ class RoundRobinOutput(SingleOutput):
     def _emit(self, index: int, values: Sequence[Any], times: list[int] | None) -> None:
         width, count = len(self.channels), len(values)
         whole = type(values) is Columns
-        for offset in range(min(width, count)):
+        parts = min(width, count)
+        for offset in range(parts):
             channel = self.channels[(self._next + offset) % width]
             part = (
-                slice(count * offset // width, count * (offset + 1) // width) if whole else slice(offset, None, width)
+                slice(count * offset // parts, count * (offset + 1) // parts) if whole else slice(offset, None, width)
             )
             channel.send(Batch(values[part], None if times is None else times[part]))
         self._next = (self._next + count) % width

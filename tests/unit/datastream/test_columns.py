@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import pickle
 from typing import Any
 
@@ -29,12 +30,12 @@ GOLDEN = (
 )
 
 
-def made(batch: Any) -> list[Row]:
-    return arrow.row_maker(pa, PAIR)(batch)
+class Refused(arrow.RowMaker):
+    def __call__(self, batch: Any) -> list[Row]:
+        raise AssertionError("rows were made")
 
 
-def refused(batch: Any) -> list[Row]:
-    raise AssertionError("rows were made")
+made, refused = arrow.RowMaker(pa, PAIR, "a test"), Refused(pa, PAIR, "a test")
 
 
 def pairs(count: int, make_rows: columns.MakeRows = made) -> Columns:
@@ -75,6 +76,51 @@ def test_they_travel_as_columns(part: slice) -> None:
         arrived = EdgeCodec(PAIR).decode(codec, buffer)
         assert type(arrived) is Columns
         assert list(arrived) == rows(*range(10))[part]
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        None,
+        Types.PICKLED_BYTE_ARRAY(),
+        Types.ROW([Types.STRING(), Types.LONG()]),
+        Types.ROW_NAMED(["count", "word"], [Types.LONG(), Types.STRING()]),
+        Types.ROW_NAMED(["word"], [Types.STRING()]),
+        Types.TUPLE([Types.STRING(), Types.LONG()]),
+        Types.LONG(),
+    ],
+)
+def test_where_another_type_is_declared_they_travel_as_rows_do(declared: Any) -> None:
+    sender, receiver = EdgeCodec(declared), EdgeCodec(declared)
+    codec, payload = sender.encode(pairs(5))
+    assert (codec, payload) == EdgeCodec(declared).encode(rows(*range(5)))
+    assert codec is not Codec.ARROW
+    with contextlib.suppress(UserError):
+        assert len(receiver.decode(codec, payload)) == 5
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "reason"),
+    [
+        (pa.array([None, 10**7], pa.date32()), Types.SQL_DATE(), "date value out of range"),
+        (pa.array([None, 2**60], pa.timestamp("us")), Types.SQL_TIMESTAMP(), "date value out of range"),
+        (
+            pa.Array.from_buffers(
+                pa.string(), 1, [None, pa.py_buffer(bytes([0] * 4 + [1, 0, 0, 0])), pa.py_buffer(b"\xff")]
+            ),
+            Types.STRING(),
+            "'utf-8' codec can't decode byte 0xff",
+        ),
+    ],
+)
+def test_a_value_that_no_row_can_have_is_told_with_its_column(column: Any, kind: Any, reason: str) -> None:
+    row_type = Types.ROW_NAMED(["a"], [kind])
+    some = Columns(pa.record_batch([column], ["a"]), arrow.RowMaker(pa, row_type, "the input file 'x'"))
+    with pytest.raises(UserError, match=f"The column 'a' of the input file 'x' has a value .*: {reason}"):
+        some.rows()
+    arrived = EdgeCodec(row_type, "for Map").decode(*EdgeCodec(row_type).encode(some))
+    with pytest.raises(UserError, match=f"The column 'a' of the records for Map has a value .*: {reason}"):
+        list(arrived)
 
 
 def test_bytes_of_an_earlier_version_are_read() -> None:

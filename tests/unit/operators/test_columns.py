@@ -7,9 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pyflow_runtime.network.batch import Batch
-from pyflow_runtime.operators.harness import ChainHarness, Edge
+from pyflow_runtime.network.batch import Batch, Element
+from pyflow_runtime.network.errors import ChannelBroken
+from pyflow_runtime.operators.failures import OperatorFailure
+from pyflow_runtime.operators.harness import ChainHarness, Edge, ListChannel
 from pyflow_yarn.datastream.columns import Columns
+from pyflow_yarn.errors import UserError
 from pyflow_yarn.graph.job_graph import Partitioning
 from pyflow_yarn.graph.operators import EdgeDefinition, MapOperator, SourceOperator
 
@@ -17,9 +20,8 @@ SOURCE = SourceOperator(None)
 
 
 def numbers(count: int, rows: Any = None) -> Columns:
-    return Columns(
-        pa.record_batch([pa.array(range(count))], ["n"]), rows or (lambda batch: batch.column(0).to_pylist())
-    )
+    make_rows: Any = rows or (lambda batch: batch.column(0).to_pylist())
+    return Columns(pa.record_batch([pa.array(range(count))], ["n"]), make_rows)
 
 
 def refused(batch: Any) -> Any:
@@ -47,6 +49,37 @@ def test_edges_pass_columns_on(partitioning: Partitioning) -> None:
     assert all(channels)
     if partitioning is Partitioning.REBALANCE:
         assert {sum(map(len, channel)) for channel in channels} == {33, 34}
+
+
+@pytest.mark.parametrize("partitioning", [Partitioning.REBALANCE, Partitioning.RESCALE])
+@pytest.mark.parametrize("width", [2, 3, 5])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 11])
+def test_none_is_lost_where_there_are_fewer_rows_than_channels(
+    partitioning: Partitioning, width: int, count: int
+) -> None:
+    harness = ChainHarness([SOURCE], [Edge(partitioning, width)]).open().process(numbers(count, refused))
+    batches = [values for channel in sent(harness) for values in channel]
+    assert sorted(n for values in batches for n in values.batch.column(0).to_pylist()) == list(range(count))
+    assert len(batches) == min(width, count)
+
+
+@pytest.mark.parametrize("partitioning", [Partitioning.FORWARD, Partitioning.REBALANCE, Partitioning.BROADCAST])
+def test_a_broken_channel_is_no_failure_of_the_program(
+    partitioning: Partitioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(self: ListChannel, element: Element) -> None:
+        raise error
+
+    monkeypatch.setattr(ListChannel, "send", send)
+    error: Exception = ChannelBroken("w-2", "the consumer has stopped")
+    harness = ChainHarness([SOURCE], [Edge(partitioning, 2)]).open()
+    with pytest.raises(ChannelBroken):
+        harness.process(numbers(10, refused))
+    error = UserError("A record does not fit.")
+    with pytest.raises(OperatorFailure) as failure:
+        harness.process(numbers(10, refused))
+    assert failure.value.error is error
+    assert failure.value.place.operator == harness.chain.outputs[0].source != ""
 
 
 def test_timestamps_stay_with_their_rows() -> None:

@@ -177,6 +177,11 @@ def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
     ]
     with pytest.raises(UserError, match=r"has none of the columns b; it has B, a, c\."):
         read(ParquetColumnarRowInputFormat(lower), path)
+    pq.write_table(pa.table([[1], [2], [3]], ["a", "b", "a"]), path)
+    assert [tuple(row) for row in read(ParquetColumnarRowInputFormat(lower), path)] == [(2.0,)]
+    twice = Types.ROW_NAMED(["b", "a"], [Types.LONG(), Types.LONG()])
+    with pytest.raises(UserError, match=r"has the column 'a' 2 times: it cannot be chosen by its name\."):
+        read(ParquetColumnarRowInputFormat(twice), path)
 
 
 def test_other_types_in_the_file_are_cast(tmp_path: Path) -> None:
