@@ -145,12 +145,59 @@ def latency(runs: int, scale: float) -> None:
             )
 
 
+def parquet_copy(runs: int, scale: float) -> None:
+    """CPU per row of copying Parquet through an exchange: as columns, and as the rows that a function asks for."""
+    import pyarrow
+    from pyarrow import dataset, parquet
+
+    count, parallelism = max(int(1_000_000 * scale), 1), 2
+    numbers = range(count)
+    columns = {
+        "id": numbers,
+        "user": [f"user-{number % 100_000:07d}" for number in numbers],
+        "price": [number * 0.5 for number in numbers],
+    }
+    tiny_command = [FLINK, "run", str(HERE / "programs" / "tiny.py")]
+    cpu: dict[str, list[float]] = {"columns": [], "rows": []}
+    walls: dict[str, list[float]] = {"columns": [], "rows": []}
+    program = str(HERE / "programs" / "parquet_copy.py")
+    with tempfile.TemporaryDirectory(prefix="pyflow-benchmark-") as directory:
+        source = Path(directory, "in")
+        source.mkdir()
+        table = pyarrow.table({name: pyarrow.array(values) for name, values in columns.items()})
+        parquet.write_table(table, source / "records.parquet", row_group_size=1 + count // 8)
+        for round_number in range(runs):
+            start_up = run(tiny_command).cpu
+            for kind in cpu:
+                output = Path(directory, f"{kind}-{round_number}")
+                options = ["--input", str(source), "--output", str(output), *(["--rows"] if kind == "rows" else [])]
+                ours = run([FLINK, "run", "-p", str(parallelism), program, *options])
+                parts = sorted(output.rglob("part-*"))
+                copied = dataset.dataset([str(part) for part in parts], format="parquet").to_table()
+                if copied.sort_by("id") != table:
+                    raise SystemExit(f"parquet_copy of {kind}: the copy has {copied.num_rows} rows, or other ones")
+                cpu[kind].append((ours.cpu - start_up) / count * 1e6)
+                walls[kind].append(ours.wall)
+    emit(
+        benchmark="parquet_copy",
+        parallelism=parallelism,
+        rows=count,
+        columns_cpu_us_per_row=Spread.of(cpu["columns"]).as_list(),
+        rows_cpu_us_per_row=Spread.of(cpu["rows"]).as_list(),
+        ratio=Spread.of([one / other for one, other in zip(cpu["columns"], cpu["rows"], strict=True)]).as_list(),
+        columns_wall_s=Spread.of(walls["columns"]).as_list(),
+        rows_wall_s=Spread.of(walls["rows"]).as_list(),
+        runs=runs,
+        command=f"bin/flink run -p {parallelism} benchmarks/programs/parquet_copy.py --input DIR --output DIR [--rows]",
+    )
+
+
 def main() -> None:
     """Run the named benchmarks, or all."""
     benchmarks: dict[str, Callable[[int, float], None]] = {
         workload.name: partial(throughput, workload) for workload in WORKLOADS
     }
-    benchmarks |= {"start_up": start_up, "latency": latency}
+    benchmarks |= {"start_up": start_up, "latency": latency, "parquet_copy": parquet_copy}
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(benchmarks)}")
     arguments.add_argument("--runs", type=int, default=5)

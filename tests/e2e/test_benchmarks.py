@@ -35,6 +35,12 @@ def test_start_up_and_latency(built_environment: None) -> None:
     assert [line["benchmark"] for line in found] == ["start_up", *["latency"] * 4]
 
 
+def test_copies_of_columns_and_rows(built_environment: None) -> None:
+    (found,) = lines("parquet_copy")
+    assert (found["benchmark"], found["rows"]) == ("parquet_copy", 2000)
+    assert {"columns_cpu_us_per_row", "rows_cpu_us_per_row", "ratio", "load", "command"} < set(found)
+
+
 def test_many_jobs_on_a_standing_cluster(built_environment: None) -> None:
     together, following = printed("standing_cluster.py", "--clients", "3", "--jobs", "2", "--cycles", "52")
     assert (together["benchmark"], together["jobs"]) == ("jobs at once", 6)
