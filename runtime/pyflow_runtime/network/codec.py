@@ -14,7 +14,8 @@ Without a declared type records are pickled (protocol 5), by cloudpickle if thei
 ``__main__``; rows of the same fields go as one value. Never ``marshal``: it turns numpy scalars into bytes without a
 word.
 
-Columns of the declared type go as they are, in Arrow's stream format, and arrive as columns; others go as rows.
+Columns of the declared type go as they are, in Arrow's stream format, and arrive as columns; others, and very many, go
+as rows.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from pyflow_yarn.errors import UserError
 _INDEX = re.compile(r"`\$\[(\d+)\]")
 _SHOWN = 200
 _SAMPLE = 256
+_MOST_COLUMNS = 500  # each frame has the schema, about 120 bytes a column
 
 
 class EdgeCodec:
@@ -74,10 +76,9 @@ class EdgeCodec:
 
     def _encode_batch(self, values: Sequence[Any]) -> tuple[Codec, bytes]:
         if type(values) is Columns:
-            # Row types that differ only in the names of fields are equal; their texts are not.
-            if repr(values.make_rows.row_type) == repr(self._type_info):
+            if self._takes(values):
                 return Codec.ARROW, columns.encode(values)
-            values = values.rows()  # the program declared another type
+            values = values.rows()
         if self._declared is not None and type(values) is list and self._fits(values[:: self._sample]):
             try:
                 self._sample = _SAMPLE
@@ -92,6 +93,12 @@ class EdgeCodec:
         # Classes of the user's __main__ exist in no module here. Once there was one, do not try the fast way again.
         self._pickle = _pickle_by_value
         return self._encode_batch(values)
+
+    def _takes(self, values: Columns) -> bool:
+        """Whether columns go as they are: they are of the declared type, and their schema is small beside a frame."""
+        # Row types that differ only in the names of fields are equal; their texts are not.
+        few = int(values.batch.num_columns) <= _MOST_COLUMNS
+        return few and repr(values.make_rows.row_type) == repr(self._type_info)
 
     def decode(self, codec: int, payload: bytes | bytearray | memoryview) -> Sequence[Any]:
         """The records of a payload; ``UserError`` if they do not fit the declared type or cannot be unpickled."""

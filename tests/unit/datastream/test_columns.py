@@ -12,6 +12,7 @@ import pytest
 
 from pyflow_runtime.network.codec import EdgeCodec
 from pyflow_runtime.network.frames import Codec
+from pyflow_runtime.network.memory import FRAME_SIZE
 from pyflow_yarn.common.typeinfo import Types
 from pyflow_yarn.common.types import Row, rows_of
 from pyflow_yarn.datastream import columns
@@ -97,6 +98,19 @@ def test_where_another_type_is_declared_they_travel_as_rows_do(declared: Any) ->
     assert codec is not Codec.ARROW
     with contextlib.suppress(UserError):
         assert len(receiver.decode(codec, payload)) == 5
+
+
+@pytest.mark.parametrize(("width", "expected"), [(500, Codec.ARROW), (501, Codec.PICKLE)])
+def test_very_many_columns_travel_as_rows_for_a_schema_in_each_frame_would_be_most_of_it(
+    width: int, expected: Codec
+) -> None:
+    names = [f"column_{number}" for number in range(width)]
+    row_type = Types.ROW_NAMED(names, [Types.LONG()] * width)
+    some = Columns(pa.record_batch([pa.array([1, 2])] * width, names), arrow.RowMaker(pa, row_type, "a test"))
+    codec, payload = EdgeCodec(row_type).encode(some)
+    assert codec is expected
+    assert len(payload) < FRAME_SIZE // 2
+    assert list(EdgeCodec(row_type).decode(codec, payload)) == some.rows()
 
 
 @pytest.mark.parametrize(
