@@ -26,7 +26,7 @@ MAPPED = {
 }
 DISTRIBUTIONS = {"yaml": "PyYAML", "python_multipart": "python-multipart"}
 # Used where they are installed (numpy, pyarrow) or where the Python is new enough (compression, of 3.14).
-OPTIONAL = {"compression", "numpy", "pyarrow", "hdfs_native"}
+OPTIONAL = {"compression", "numpy", "pyarrow", "hdfs_native", "skein"}
 NEVER_SHIPPED = (".git", "__pycache__", "*.pyc", "*.egg-info", "build", "dist")
 
 

@@ -1,0 +1,102 @@
+"""The ResourceManager's REST API, as far as the client asks it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+
+from pyflow_yarn.errors import ExternalError
+from pyflow_yarn.yarn import ApplicationNotFoundError, ApplicationReport
+
+REQUEST_SECONDS = 10.0
+
+
+class RefusedError(ExternalError):
+    """The ResourceManager answered that it will not do it."""
+
+
+class ResourceManager:
+    """Asks each address in turn until the active ResourceManager answers, and that one first from then on."""
+
+    def __init__(self, addresses: Sequence[str], user: str) -> None:
+        self._addresses = list(addresses)
+        self._user = user
+        # Clusters are reached directly: an edge node's HTTP proxy is for the world outside.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def check(self) -> None:
+        """Raise unless it answers. Hadoop's own libraries go on trying for a quarter of an hour."""
+        self._ask("GET", "info")
+
+    def report(self, application_id: str) -> ApplicationReport:
+        """What it knows of an application."""
+        return _report(self._of_application("GET", application_id)["app"])
+
+    def kill(self, application_id: str) -> None:
+        """Ask it to end an application."""
+        self._of_application("PUT", application_id, "/state", {"state": "KILLED"})
+
+    def _of_application(self, method: str, key: str, what: str = "", body: object = None) -> dict[str, Any]:
+        try:
+            return self._ask(method, f"apps/{urllib.parse.quote(key, safe='')}{what}", body)
+        except LookupError:
+            raise ApplicationNotFoundError(f"YARN knows no application {key}: look at the id.") from None
+
+    def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        query = urllib.parse.urlencode({"user.name": self._user})
+        failures = []
+        for address in list(self._addresses):
+            request = urllib.request.Request(
+                f"{address}/ws/v1/cluster/{path}?{query}",
+                None if body is None else json.dumps(body).encode(),
+                {"Accept": "application/json", "Content-Type": "application/json"},
+                method=method,
+            )
+            try:
+                with self._opener.open(request, timeout=REQUEST_SECONDS) as response:
+                    answer = json.loads(response.read())
+            except urllib.error.HTTPError as refusal:
+                with refusal:
+                    text = _reason(refusal.read())
+                if refusal.code == 404 or "Invalid ApplicationId" in text:
+                    raise LookupError(path) from None
+                if refusal.code in (400, 401, 403):
+                    raise RefusedError(f"YARN at {address} refuses it: {text or refusal.reason}.") from None
+                failures.append(f"{address} answers {refusal.code} {text or refusal.reason}")
+            # What is no JSON is a standby's hint at the active one, which is among the addresses.
+            except (OSError, http.client.HTTPException, ValueError) as failure:
+                failures.append(f"{address}: {getattr(failure, 'reason', None) or failure}")
+            else:
+                self._addresses.remove(address)
+                self._addresses.insert(0, address)
+                return dict(answer)
+        raise ExternalError(f"YARN's ResourceManager does not answer ({'; '.join(failures)}): is it running?")
+
+
+def _reason(answer: bytes) -> str:
+    try:
+        text = json.loads(answer)["RemoteException"]["message"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return str(text).strip().removesuffix(".")
+
+
+def _report(app: dict[str, Any]) -> ApplicationReport:
+    return ApplicationReport(
+        id=app["id"],
+        name=app["name"],
+        type=app["applicationType"],
+        user=app["user"],
+        queue=app["queue"].rpartition(".")[2],
+        tags=frozenset(filter(None, app.get("applicationTags", "").split(","))),
+        state=app["state"],
+        final_status=app["finalStatus"],
+        diagnostics=app.get("diagnostics", "").strip(),
+        tracking_url=app.get("trackingUrl", ""),
+        master_address=app.get("amRPCAddress", ""),
+    )

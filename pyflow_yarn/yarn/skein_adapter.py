@@ -1,0 +1,360 @@
+"""YARN through skein 0.8.2, whose driver submits applications and whose ApplicationMaster holds containers.
+
+skein is imported when the first application is submitted: with grpc it costs more than all the rest of a client.
+Its key-value store (it races), its replacing of failed containers and its reports (YARN's REST API has them) are left
+alone.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import subprocess
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pyflow_yarn.errors import ConfigurationError, ExternalError
+from pyflow_yarn.yarn import (
+    ApplicationReport,
+    ApplicationSpec,
+    ContainerListener,
+    FinalStatus,
+    LocalFile,
+    ProcessSpec,
+)
+from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
+from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
+from pyflow_yarn.yarn.skein_overlay import write_overlay
+
+HEARTBEAT_MS = 500
+POLL_SECONDS = 0.2
+DRIVER_END_SECONDS = 10.0
+WORKERS = "taskmanager"
+# What the tools filter on that look for Flink on YARN.
+APPLICATION_TYPE = "Apache Flink"
+CONFIGURATION_FOLDER = "hadoop-conf"
+# Short-lived processes start fastest so; skein's overview page needs the package opened from Java 17 on.
+_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+_MASTER_JAVA_OPTIONS = ("--add-opens=java.base/java.util=ALL-UNNAMED", *_JAVA_OPTIONS)
+
+
+class SkeinYarn:
+    """See ``Yarn``. The driver, a JVM, starts with the first submission and ends with this object or its process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        configuration: HadoopConfiguration,
+        user: str,
+        application_type: str = APPLICATION_TYPE,
+        keytab: str = "",
+        principal: str = "",
+    ) -> None:
+        self._folder = folder
+        self._configuration = configuration
+        self._resource_manager = ResourceManager(configuration.web_addresses(), user)
+        self._application_type = application_type
+        self._keytab = keytab
+        self._principal = principal
+        self._lock = threading.RLock()
+        self._client: Any = None
+        # It ends when its standard input does, however this process ends.
+        self._jvm: subprocess.Popen[bytes] | None = None
+
+    def submit(self, application: ApplicationSpec) -> str:
+        """See ``Yarn``."""
+        self._resource_manager.check()
+        with _errors("YARN does not take the application"):
+            driver = self._driver()
+            return str(driver.submit(self._specification(application)))
+
+    def report(self, application_id: str) -> ApplicationReport:
+        """See ``Yarn``."""
+        return self._resource_manager.report(application_id)
+
+    def kill(self, application_id: str) -> None:
+        """See ``Yarn``."""
+        if self.report(application_id).ended:
+            return
+        try:
+            self._resource_manager.kill(application_id)
+        except RefusedError:
+            # YARN's web services may know no users; its RPC knows this one.
+            with _errors(f"YARN does not end {application_id}"):
+                self._driver().kill_application(application_id)
+
+    def close(self) -> None:
+        """See ``Yarn``."""
+        with self._lock:
+            client, self._client = self._client, None
+            process, self._jvm = self._jvm, None
+        if client is not None:
+            client.close()
+        if process is not None:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(DRIVER_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def containers(self, application_id: str) -> SkeinContainers:
+        """The master's side of an application that this object has submitted, from outside of it."""
+        address = self.report(application_id).master_address
+        with _errors(f"The master of {application_id} does not answer"), _quiet():
+            return SkeinContainers(
+                _skein().ApplicationClient(address, application_id, security=self._driver().security)
+            )
+
+    def _driver(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                skein = _skein()
+                with _quiet():
+                    # Certificate and key live as long as the driver; nothing is written to the user's home.
+                    security = skein.model.Security.new_credentials()
+                address, self._jvm = self._start_driver(security)
+                try:
+                    with _quiet():
+                        self._client = skein.Client(address, security=security)
+                except BaseException:
+                    self.close()
+                    raise
+            return self._client
+
+    def _start_driver(self, security: Any) -> tuple[str, subprocess.Popen[bytes]]:
+        """skein's client would start it as well, but ends with a traceback of its own where that fails."""
+        java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
+        for command, cure in (("yarn", "put Hadoop's bin folder on PATH"), (java, "set JAVA_HOME or put java on PATH")):
+            if shutil.which(command) is None:
+                raise ConfigurationError(f"The command {command} is not found: {cure}.")
+        skein = _skein()
+        log, jar = self._folder / "skein-driver.log", self._folder / "skein.jar"
+        write_overlay(Path(skein.__file__).parent / "java" / "skein.jar", jar, self._application_type)
+        # There is no parameter for it: the driver is what it starts, and what it uploads for the master.
+        skein.core._SKEIN_JAR = str(jar)
+        with _quiet():
+            try:
+                address, process = skein.core._start_driver(
+                    security=security,
+                    keytab=self._keytab or None,
+                    principal=self._principal or None,
+                    log=str(log),
+                    java_options=list(_JAVA_OPTIONS),
+                )
+            except (skein.exceptions.DriverError, subprocess.CalledProcessError) as failure:
+                reason = str(failure)
+            else:
+                return address, process
+        # Raised here, it holds no frame of skein's with open files in it.
+        raise ExternalError(f"skein's driver does not start ({reason}): {_last_line(log)}")
+
+    def _specification(self, application: ApplicationSpec) -> Any:
+        skein = _skein()
+        master = skein.Master(**self._process(application.master, self._master_files(), _master_environment()))
+        workers = skein.Service(
+            **self._process(application.worker, {}, {}),
+            node_label=application.worker.node_label,
+            instances=0,
+            max_restarts=0,
+            allow_failures=True,
+        )
+        return skein.ApplicationSpec(
+            name=application.name,
+            queue=application.queue,
+            node_label=application.master.node_label,
+            tags=set(application.tags),
+            max_attempts=application.attempts,
+            file_systems=list(application.file_systems),
+            acls=skein.ACLs(
+                enable=bool(application.view_users or application.modify_users),
+                view_users=list(application.view_users),
+                modify_users=list(application.modify_users),
+                ui_users=list(application.view_users),
+            ),
+            master=master,
+            services={WORKERS: workers},
+        )
+
+    def _process(
+        self, process: ProcessSpec, files: dict[str, LocalFile], environment: dict[str, str]
+    ) -> dict[str, Any]:
+        skein = _skein()
+        return {
+            "script": process.command,
+            "files": {
+                name: skein.File(
+                    file.source, type="archive" if file.archive else "file", visibility=file.visibility.value
+                )
+                for name, file in {**files, **process.files}.items()
+            },
+            "env": {**environment, **process.environment},
+            "resources": skein.Resources(memory=f"{process.memory_mb} MiB", vcores=process.vcores),
+        }
+
+    def _master_files(self) -> dict[str, LocalFile]:
+        """The master's heartbeat follows from a property that the cluster sets for another purpose: it gets its own."""
+        path = self._folder / f"{CONFIGURATION_FOLDER}.zip"
+        path.write_bytes(
+            self._configuration.archive({"yarn.am.liveness-monitor.expiry-interval-ms": str(2 * HEARTBEAT_MS)})
+        )
+        return {CONFIGURATION_FOLDER: LocalFile(str(path), archive=True)}
+
+
+class SkeinContainers:
+    """See ``Containers``. One thread asks for containers, ends them, and looks for what has changed."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._wishes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._listener: ContainerListener
+        # By skein's id; only the thread touches these.
+        self._names: dict[str, str] = {}
+        self._started: set[str] = set()
+
+    @classmethod
+    def of_this_container(cls) -> SkeinContainers:
+        """Those of the application whose master this process belongs to."""
+        with _errors("skein's ApplicationMaster does not answer"), _quiet():
+            return cls(_skein().ApplicationClient.from_current())
+
+    def start(self, listener: ContainerListener) -> None:
+        """See ``Containers``."""
+        self._listener = listener
+        self._thread = threading.Thread(target=self._run, name="containers", daemon=True)
+        self._thread.start()
+
+    def request(self, name: str, environment: Mapping[str, str]) -> None:
+        """See ``Containers``."""
+        self._wishes.put(lambda: self._request(name, dict(environment)))
+
+    def release(self, name: str) -> None:
+        """See ``Containers``."""
+        self._wishes.put(lambda: self._release(name))
+
+    def add_page(self, route: str, target: str, title: str) -> None:
+        """See ``Containers``."""
+        with _errors(f"The page {route} cannot be shown"):
+            self._client.ui.add_page(route, target, title)
+
+    def finish(self, status: FinalStatus, diagnostics: str) -> None:
+        """See ``Containers``."""
+        with _errors("The application does not end"):
+            self._client.shutdown(status.value, diagnostics)
+
+    def close(self) -> None:
+        """See ``Containers``."""
+        self._wishes.put(None)
+        if self._thread is not None:
+            self._thread.join()
+        self._client.close()
+
+    def _run(self) -> None:
+        exceptions = _skein().exceptions
+        try:
+            while True:
+                try:
+                    wish = self._wishes.get(timeout=POLL_SECONDS)
+                except queue.Empty:
+                    self._look()
+                else:
+                    if wish is None:
+                        return
+                    wish()
+        except exceptions.SkeinError as failure:
+            self._listener.master_lost(f"skein's ApplicationMaster does not answer: {failure}.")
+
+    def _request(self, name: str, environment: dict[str, str]) -> None:
+        try:
+            self._names[self._client.add_container(WORKERS, environment).id] = name
+        except ValueError as refusal:
+            self._listener.container_ended(name, f"The request is refused: {refusal}")
+
+    def _release(self, name: str) -> None:
+        for key, known in self._names.items():
+            if known == name:
+                # It may have ended meanwhile, which the next look tells.
+                with suppress(KeyError, ValueError):
+                    self._client.kill_container(key)
+                return
+
+    def _look(self) -> None:
+        active = {one.id: one for one in self._client.get_containers([WORKERS])} if self._names else {}
+        for key, one in active.items():
+            if key in self._names and key not in self._started and str(one.state) == "RUNNING":
+                self._tell_started(key, one)
+        if gone := self._names.keys() - active.keys():
+            # Only now all that ever ended are listed: in a long session there are many.
+            ended = {one.id: one for one in self._client.get_containers([WORKERS], ["SUCCEEDED", "FAILED", "KILLED"])}
+            for key in sorted(gone & ended.keys(), key=lambda one: ended[one].finish_time):
+                if key not in self._started and ended[key].start_time is not None:
+                    self._tell_started(key, ended[key])
+                self._started.discard(key)
+                self._listener.container_ended(self._names.pop(key), _reason(ended[key]))
+
+    def _tell_started(self, key: str, container: Any) -> None:
+        self._started.add(key)
+        node = container.yarn_node_http_address.rpartition(":")[0]
+        self._listener.container_started(self._names[key], container.yarn_container_id, node)
+
+
+def _reason(container: Any) -> str:
+    state = str(container.state)
+    if state == "KILLED":
+        return "It was released."
+    return "Its process has ended by itself." if state == "SUCCEEDED" else str(container.exit_message)
+
+
+def _master_environment() -> dict[str, str]:
+    return {
+        "HADOOP_CONF_DIR": f"{{{{PWD}}}}/{CONFIGURATION_FOLDER}",
+        "JDK_JAVA_OPTIONS": " ".join(_MASTER_JAVA_OPTIONS),
+    }
+
+
+def _skein() -> Any:
+    try:
+        with _quiet():
+            import skein
+    except ImportError as missing:
+        raise ConfigurationError(
+            f"YARN needs the package skein ({missing}): install it with pip install 'pyflow-yarn[yarn]'."
+        ) from None
+    return skein
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A library of 2022 uses what later Pythons warn of, and leaves its log file to the garbage collector."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    exceptions = _skein().exceptions
+    try:
+        yield
+    except (exceptions.SkeinError, ValueError, KeyError) as failure:
+        if isinstance(failure, ConfigurationError):
+            raise
+        raise ExternalError(f"{what}: {_cause(failure)}.") from failure
+
+
+def _cause(failure: Exception) -> str:
+    """skein's text is a heading, the line that tells, and a stack of Java's."""
+    lines = str(failure.args[0] if failure.args else failure).strip().split("\n")
+    return next((line.strip() for line in lines if not line.endswith(":")), lines[0]).removesuffix(".")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing.")
