@@ -17,7 +17,7 @@ from pyflow_yarn.configuration.options import EXECUTION_TARGET, REST_ADDRESS, RE
 from pyflow_yarn.deployment.targets import REMOTE
 
 YARN_ADDRESS = "yarn-cluster"
-_DETACHED = "yd"
+_MEMORY = ("yjm", "ytm")  # in MB unless a unit is given
 _DYNAMIC_PROPERTY = "yD"
 
 
@@ -55,7 +55,8 @@ def flavour_configuration(line: CommandLine, configuration: Mapping[str, str]) -
     elif yarn:
         for name, option in yarn.items():
             if option.key:
-                result[option.key] = line.value(option) or ""
+                value = line.value(option) or ""
+                result[option.key] = f"{value}m" if name in _MEMORY and value.isdecimal() else value
             elif name == _DYNAMIC_PROPERTY:
                 result.update(line.properties(option))
     return result, warnings

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, closing
 from typing import NamedTuple
 
 from pyflow_yarn.cli.flavours import flavour_configuration
-from pyflow_yarn.cli.options import DYNAMIC_PROPERTY
+from pyflow_yarn.cli.options import DYNAMIC_PROPERTY, SAVEPOINT_DETACHED, SAVEPOINT_TYPE
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
 from pyflow_yarn.client.configuration import configuration_directory, warn, warn_about
 from pyflow_yarn.client.registered import on_registered_cluster
@@ -29,6 +29,9 @@ RUNNING_HEADER = "------------------ Running/Restarting Jobs -------------------
 SCHEDULED_HEADER = "----------------------- Scheduled Jobs -----------------------"
 TERMINATED_HEADER = "---------------------- Terminated Jobs -----------------------"
 FOOTER = "-" * 62
+WAITING = "Waiting for response..."
+NO_SAVEPOINTS = "this version has no savepoints. Use flink cancel to end a job."
+NO_CHECKPOINTS = "this version has no checkpoints."
 
 
 class _Row(NamedTuple):
@@ -49,7 +52,7 @@ def list_jobs(line: CommandLine) -> int:
         every, running, scheduled = (name in line.values for name in ("a", "r", "s"))
         neither = not (every or running or scheduled)
         with _cluster(line) as rest:
-            print("Waiting for response...", flush=True)
+            print(WAITING, flush=True)
             rows = _rows(rest)
         if running or every or neither:
             shown = [row for row in rows if row.state not in (*SCHEDULED_STATES, *TERMINAL_STATES)]
@@ -80,11 +83,8 @@ def _block(header: str, rows: list[_Row], none: str) -> None:
 def cancel(line: CommandLine) -> int:
     """``flink cancel``."""
     if "s" in line.values:
-        print('DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.')
-        return _savepoints_missing("Cancelling with a savepoint")
-    if not line.arguments:
-        raise ArgumentError("Missing JobID. Specify a JobID to cancel a job.")
-    job_id = parse_job_id(line.arguments[0])
+        return _cancel_with_savepoint(line)
+    job_id = _required_job_id(line, "Missing JobID. Specify a JobID to cancel a job.")
     print(f"Cancelling job {job_id}.", flush=True)
 
     def act() -> None:
@@ -107,24 +107,47 @@ def _request_cancellation(rest: RestClient, job_id: str) -> None:
             raise
 
 
+def _cancel_with_savepoint(line: CommandLine) -> int:
+    print('DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.', flush=True)
+    job_id, directory = _job_id_and_directory(line, "s")
+    place = f"to {directory}" if directory else "to default savepoint directory"
+    print(f"Cancelling job {job_id} with {_savepoint_type(line)} savepoint {place}.", flush=True)
+    return _missing(line, (), "Cancelling with a savepoint", NO_SAVEPOINTS)
+
+
 def stop(line: CommandLine) -> int:
     """``flink stop``: needs savepoints."""
-    _required_job_id(line, "Missing JobID. Specify a JobID to stop a job.")
-    return _savepoints_missing("Stopping with a savepoint")
+    job_id, _ = _job_id_and_directory(line, "p")
+    verb = "Draining" if "d" in line.values else "Suspending"
+    print(f'{verb} job "{job_id}" with a {_savepoint_type(line)} savepoint.', flush=True)
+    if line.has(SAVEPOINT_DETACHED):
+        lines = [f"Triggering stop-with-savepoint in detached mode for job {job_id}."]
+    else:
+        lines = [f"Triggering stop-with-savepoint for job {job_id}.", WAITING]
+    return _missing(line, lines, "Stopping with a savepoint", NO_SAVEPOINTS)
 
 
 def savepoint(line: CommandLine) -> int:
     """``flink savepoint``: not there yet."""
-    if "d" not in line.values:
-        _required_job_id(line, "Missing JobID. Specify a Job ID to trigger a savepoint.")
-    return _savepoints_missing("The action savepoint")
+    if "d" in line.values:
+        lines = [f"Disposing savepoint '{line.values['d'][0]}'.", WAITING]
+        return _missing(line, lines, "The action savepoint", NO_SAVEPOINTS)
+    job_id = _required_job_id(line, "Missing JobID. Specify a Job ID to trigger a savepoint.")
+    if len(line.arguments) > 2:
+        print("Provided more arguments than required. Ignoring not needed arguments.", flush=True)
+    if line.has(SAVEPOINT_DETACHED):
+        lines = [f"Triggering savepoint in detached mode for job {job_id}."]
+    else:
+        lines = [f"Triggering savepoint for job {job_id}.", WAITING]
+    return _missing(line, lines, "The action savepoint", NO_SAVEPOINTS)
 
 
 def checkpoint(line: CommandLine) -> int:
     """``flink checkpoint``: not there yet."""
-    _required_job_id(line, "Missing JobID. Specify a Job ID to manipulate job.")
-    sentence = "The action checkpoint is not supported yet: this version has no checkpoints."
-    return _cluster_action(lambda: _not_yet(sentence))
+    job_id = _required_job_id(line, "Missing JobID. Specify a Job ID to manipulate a checkpoint.")
+    return _missing(
+        line, (f"Triggering checkpoint for job {job_id}.", WAITING), "The action checkpoint", NO_CHECKPOINTS
+    )
 
 
 def _required_job_id(line: CommandLine, missing: str) -> str:
@@ -133,14 +156,30 @@ def _required_job_id(line: CommandLine, missing: str) -> str:
     return parse_job_id(line.arguments[0])
 
 
-def _savepoints_missing(what: str) -> int:
-    return _cluster_action(
-        lambda: _not_yet(f"{what} is not supported yet: this version has no savepoints. Use flink cancel to end a job.")
-    )
+def _job_id_and_directory(line: CommandLine, option: str) -> tuple[str, str | None]:
+    """Without another word, what follows the option is not the directory but the job: ``stop -p <job id>``."""
+    value = next(iter(line.values.get(option, ())), None)
+    if line.arguments:
+        return parse_job_id(line.arguments[0]), value
+    if value is None:
+        raise ArgumentError("Missing JobId")
+    return parse_job_id(value), None
 
 
-def _not_yet(sentence: str) -> None:
-    raise NotYetSupportedError(sentence)
+def _savepoint_type(line: CommandLine) -> str:
+    return (line.value(SAVEPOINT_TYPE) or "canonical").upper()
+
+
+def _missing(line: CommandLine, lines: Iterable[str], what: str, why: str) -> int:
+    """Refuse where the cluster would be asked, after what the action says until then."""
+
+    def act() -> None:
+        with _cluster(line):
+            for text in lines:
+                print(text, flush=True)
+            raise NotYetSupportedError(f"{what} is not supported yet: {why}")
+
+    return _cluster_action(act)
 
 
 def parse_job_id(text: str) -> str:

@@ -36,6 +36,8 @@ NO_PROGRAM = (
     "No program was specified: give a Python script (flink run script.py, or -py script.py) or a module (-pym module)."
 )
 
+EXIT_ERROR = 1
+
 
 def run(line: CommandLine) -> int:
     """``flink run``: run the program, here or in the interpreter of its choice, on the cluster of its target."""
@@ -55,7 +57,9 @@ def run(line: CommandLine) -> int:
         executable = client_executable(configuration)
         return _launch(program, with_absolute_paths(configuration), target, executable)
     except PyflowError as error:
-        return _refused(error)
+        from pyflow_yarn.client.launch import EXIT_PROGRAM_FAILED
+
+        return _refused(error, EXIT_PROGRAM_FAILED)
 
 
 def _launch(program: Program, configuration: dict[str, str], target: str, executable: str) -> int:
@@ -106,7 +110,7 @@ def info(line: CommandLine) -> int:
             _become(executable, launch)
         return show_plan(launch)
     except PyflowError as error:
-        return _refused(error)
+        return _refused(error, EXIT_ERROR)
 
 
 def _picture_of(line: CommandLine) -> str:
@@ -125,12 +129,11 @@ def _become(executable: str, launch: object) -> None:
     become(executable, msgspec.json.encode(launch))
 
 
-def _refused(error: PyflowError) -> int:
+def _refused(error: PyflowError, code: int) -> int:
     from pyflow_yarn.client.failures import show_error_block
-    from pyflow_yarn.client.launch import EXIT_PROGRAM_FAILED
 
     show_error_block(error)
-    return EXIT_PROGRAM_FAILED
+    return code
 
 
 def program_of(line: CommandLine) -> Program:
@@ -163,6 +166,8 @@ def _split(text: str) -> list[str]:
 
 def _check_savepoint_options(line: CommandLine) -> None:
     if line.has(opt.FROM_SAVEPOINT):
+        if line.has(opt.RESTORE_MODE) and not line.has(opt.CLAIM_MODE):
+            print("The option 'restoreMode' is deprecated. Please use 'claimMode' instead.")
         raise ArgumentError(
             "Starting from a savepoint (-s) is not supported yet: this version has no savepoints. Leave -s out."
         )

@@ -107,11 +107,16 @@ def error_block(text: str) -> str:
 
 def show_error_block(error: BaseException) -> None:
     """Print the frame with the failure on stderr, after everything that stdout holds."""
-    show_error_text(describe(error))
+    _show(error_block(describe(error)))
 
 
-def show_error_text(text: str) -> None:
-    """The same for what is no exception."""
+def show_exit(exit: SystemExit) -> None:
+    """The same for a program that ended itself: its number in the frame, or the text that it gave as it is."""
+    number = isinstance(exit.code, int)
+    _show(error_block(f"Python process exits with code: {exit.code}") if number else f"{exit.code}\n")
+
+
+def _show(text: str) -> None:
     sys.stdout.flush()
-    sys.stderr.write(error_block(text))
+    sys.stderr.write(text)
     sys.stderr.flush()

@@ -13,7 +13,7 @@ from typing import NoReturn
 import msgspec
 
 from pyflow_yarn.client.executor import ClusterExecutor
-from pyflow_yarn.client.failures import show_error_block, show_error_text
+from pyflow_yarn.client.failures import show_error_block, show_exit
 from pyflow_yarn.client.program import Program
 from pyflow_yarn.datastream.execution import set_executor
 from pyflow_yarn.deployment.cluster import Cluster
@@ -120,11 +120,7 @@ def _exit_code(exit: SystemExit) -> int:
     """The client's exit code for ``sys.exit(...)``: a Python program that does not exit with 0 has failed."""
     if exit.code is None or exit.code == 0:
         return EXIT_OK
-    if isinstance(exit.code, int):
-        show_error_text(f"Python process exits with code: {exit.code}")
-    else:
-        sys.stdout.flush()
-        sys.stderr.write(f"{exit.code}\n")
+    show_exit(exit)
     return EXIT_PROGRAM_FAILED
 
 

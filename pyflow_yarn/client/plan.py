@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from pyflow_yarn.client import pictures
-from pyflow_yarn.client.failures import show_error_block
-from pyflow_yarn.client.launch import EXIT_OK, EXIT_PROGRAM_FAILED, NO_JOB, Launch
+from pyflow_yarn.client.failures import show_error_block, show_exit
+from pyflow_yarn.client.launch import EXIT_OK, NO_JOB, Launch
 from pyflow_yarn.datastream.execution import PreparedJob, set_executor
 from pyflow_yarn.errors import ExternalError
 
@@ -64,15 +64,14 @@ def show_plan(launch: Launch) -> int:
     except SystemExit as exit:
         if exit.code not in (None, 0):
             told.write(output.getvalue())
-            if not isinstance(exit.code, int):
-                sys.stderr.write(f"{exit.code}\n")
-            return EXIT_PROGRAM_FAILED
+            show_exit(exit)
+            return EXIT_ERROR
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         told.write(output.getvalue())
         show_error_block(error)
-        return EXIT_PROGRAM_FAILED
+        return EXIT_ERROR
     finally:
         set_executor(None)
     if job is None:

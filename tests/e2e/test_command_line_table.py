@@ -104,10 +104,10 @@ NOT_LOCAL = (
     " so the job would end at once. Leave -d out, or submit to a running cluster with -m host:port."
 )
 NO_ID = {
-    "stop": "Missing JobID. Specify a JobID to stop a job.",
+    "stop": "Missing JobId",
     "cancel": "Missing JobID. Specify a JobID to cancel a job.",
     "savepoint": "Missing JobID. Specify a Job ID to trigger a savepoint.",
-    "checkpoint": "Missing JobID. Specify a Job ID to manipulate job.",
+    "checkpoint": "Missing JobID. Specify a Job ID to manipulate a checkpoint.",
 }
 
 
@@ -125,6 +125,33 @@ def no_id(word: str) -> str:
 VERSION = r"Version: \d[^\n ]*(, Commit ID: [0-9a-f]{7})?\n"
 WAITING = lines("Waiting for response...")
 CANCELLING = lines(f"Cancelling job {JOB}.")
+NO_STOP = "Stopping with a savepoint is not supported yet"
+NO_CANCEL = "Cancelling with a savepoint is not supported yet"
+NO_SAVEPOINT = "The action savepoint is not supported yet"
+NO_CHECKPOINT = "The action checkpoint is not supported yet"
+DEPRECATED = 'DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.'
+TRIGGERING = f"Triggering savepoint for job {JOB}."
+IGNORING = "Provided more arguments than required. Ignoring not needed arguments."
+CHECKPOINTING = lines(f"Triggering checkpoint for job {JOB}.")
+OLD_MODE = "The option 'restoreMode' is deprecated. Please use 'claimMode' instead."
+NOT_FROM = "Starting from a savepoint (-s) is not supported yet: this version has no savepoints. Leave -s out."
+
+
+def suspending(verb: str, kind: str) -> str:
+    """The first line of ``stop``."""
+    return lines(f'{verb} job "{JOB}" with a {kind} savepoint.')
+
+
+def stopping(verb: str, kind: str) -> str:
+    """What ``stop`` prints before it asks."""
+    return suspending(verb, kind) + lines(f"Triggering stop-with-savepoint for job {JOB}.") + WAITING
+
+
+def cancelling(place: str, kind: str = "CANONICAL") -> str:
+    """What ``cancel -s`` prints before it asks."""
+    return lines(DEPRECATED, f"Cancelling job {JOB} with {kind} savepoint {place}.")
+
+
 UNREACHABLE = "The cluster at localhost:1 cannot be reached: connection refused."
 
 WITHOUT_CLUSTER = (
@@ -173,17 +200,50 @@ WITHOUT_CLUSTER = (
     refused("run unknown target", "run -t mine job.py", text='"mine"', code=PROGRAM_FAILED),
     refused("run unreachable", f"run -m {NOBODY} job.py", text=UNREACHABLE, code=PROGRAM_FAILED),
     refused("run -D unreachable", "run -t remote -Drest.port=1 -D rest.address=localhost job.py", "", UNREACHABLE, 31),
-    refused("info missing script", "info missing.py", text="missing.py", code=PROGRAM_FAILED),
+    refused("info missing script", "info missing.py", text="missing.py"),
     refused("list unknown target", "list -t mine", text='"mine" is not a valid target.'),
     refused("list -D unknown target", "list -Dexecution.target=mine", text='"mine" is not a valid target.'),
     refused("list unreachable", f"list -m {NOBODY}", WAITING, UNREACHABLE),
     refused("list -v is ignored", f"list -v -m {NOBODY}", WAITING, UNREACHABLE),
     refused("cancel unreachable", f"cancel -m {NOBODY} {JOB}", CANCELLING, UNREACHABLE),
-    refused("stop", f"stop {JOB}", text="Stopping with a savepoint is not supported yet"),
-    refused("stop -p -d", f"stop -p dir -d {JOB}", text="Stopping with a savepoint is not supported yet"),
-    refused("savepoint", f"savepoint {JOB} dir", text="The action savepoint is not supported yet"),
-    refused("savepoint -d disposes", "savepoint -d path", text="The action savepoint is not supported yet"),
-    refused("checkpoint", f"checkpoint --full {JOB}", text="The action checkpoint is not supported yet"),
+    refused("info of a program that raises", "info raises.py", text="ValueError: of mine"),
+    refused("info of a program that exits", "info exits.py", "", "Python process exits with code: 3\n"),
+    # What needs savepoints is refused where the cluster would be asked, after the lines that come before.
+    refused("stop", f"stop {JOB}", stopping("Suspending", "CANONICAL"), NO_STOP),
+    refused("stop -p -d", f"stop -p dir -d {JOB}", stopping("Draining", "CANONICAL"), NO_STOP),
+    refused("stop -p without a directory", f"stop -p {JOB}", stopping("Suspending", "CANONICAL"), NO_STOP),
+    refused("stop -type", f"stop -type native {JOB}", stopping("Suspending", "NATIVE"), NO_STOP),
+    refused(
+        "stop -detached",
+        f"stop -detached {JOB}",
+        lines(
+            f'Suspending job "{JOB}" with a CANONICAL savepoint.',
+            f"Triggering stop-with-savepoint in detached mode for job {JOB}.",
+        ),
+        NO_STOP,
+    ),
+    refused("stop unknown target", f"stop -t mine {JOB}", suspending("Suspending", "CANONICAL"), '"mine"'),
+    wrong("stop -p malformed job id", "stop -p xyz", no_id("xyz")),
+    wrong("stop -p alone", "stop -p", "Missing JobId"),
+    refused("cancel -s", f"cancel -s {JOB}", cancelling("to default savepoint directory"), NO_CANCEL),
+    refused("cancel -s dir", f"cancel -type native -s dir {JOB}", cancelling("to dir", "NATIVE"), NO_CANCEL),
+    wrong("cancel -s alone", "cancel -s", f"{DEPRECATED}\nMissing JobId"),
+    wrong("cancel -s malformed job id", "cancel -s dir xyz", f"{DEPRECATED}\n{no_id('xyz')}"),
+    refused("savepoint", f"savepoint {JOB} dir", lines(TRIGGERING) + WAITING, NO_SAVEPOINT),
+    refused("savepoint more words", f"savepoint {JOB} dir more", lines(IGNORING, TRIGGERING) + WAITING, NO_SAVEPOINT),
+    refused(
+        "savepoint -detached",
+        f"savepoint -detached {JOB}",
+        lines(f"Triggering savepoint in detached mode for job {JOB}."),
+        NO_SAVEPOINT,
+    ),
+    refused("savepoint -d disposes", "savepoint -d dir", lines("Disposing savepoint 'dir'.") + WAITING, NO_SAVEPOINT),
+    wrong("savepoint -d without its value", "savepoint -d", "Missing argument for option: d"),
+    refused("savepoint unknown target", f"savepoint -t mine {JOB}", text='"mine"'),
+    refused("checkpoint", f"checkpoint --full {JOB}", CHECKPOINTING + WAITING, NO_CHECKPOINT),
+    wrong("run -rm and -s", "run -rm claim -s dir job.py", f"{OLD_MODE}\n{NOT_FROM}"),
+    wrong("run -rm, -cm and -s", "run -rm claim -cm claim -s dir job.py", NOT_FROM),
+    Row("run -n without -s", ("run", "-n", "nothing.py"), 0, "", "WARNING: [^\n]*didn't contain a Flink job[^\n]*\n"),
     Row(
         "info",
         ("info", "job.py"),

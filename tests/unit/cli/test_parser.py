@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pyflow_yarn.cli.flavours import flavour_configuration
 from pyflow_yarn.cli.options import ACTIONS, FLAVOURS, GENERAL
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine, parse
 
@@ -110,3 +111,11 @@ def test_properties_without_a_value_mean_true() -> None:
     from pyflow_yarn.cli.options import DYNAMIC_PROPERTY
 
     assert parsed("run", "-Da=b=c", "-Dd").properties(DYNAMIC_PROPERTY) == {"a": "b=c", "d": "true"}
+
+
+@pytest.mark.parametrize(("value", "size"), [("1024", "1024m"), ("1024m", "1024m"), ("1g", "1g")])
+def test_memory_on_yarn_is_in_megabytes_unless_it_has_a_unit(value: str, size: str) -> None:
+    line = parsed("run", "-m", "yarn-cluster", "-yjm", value, "-ytm", value)
+    configuration, _ = flavour_configuration(line, {})
+    assert configuration["jobmanager.memory.process.size"] == size
+    assert configuration["taskmanager.memory.process.size"] == size

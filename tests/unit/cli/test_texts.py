@@ -84,7 +84,7 @@ def test_each_action_has_help_of_80_columns(cli: Cli, action: str, word: str) ->
         (["stop", "-type", "fast", "xyz"], "'fast' is not a valid value of -type: allowed are canonical, native."),
         (["list", "--x"], "Unrecognized option: --x"),
         (["cancel"], "Missing JobID. Specify a JobID to cancel a job."),
-        (["stop"], "Missing JobID. Specify a JobID to stop a job."),
+        (["stop"], "Missing JobId"),
         (["savepoint"], "Missing JobID. Specify a Job ID to trigger a savepoint."),
         (["cancel", "xyz"],
          'Cannot parse JobID from "xyz". The expected format is [0-9a-fA-F]{32},'
@@ -125,7 +125,10 @@ def test_cluster_actions_that_fail_say_so_in_a_block_on_stderr(cli: Cli, words: 
 def test_cancelling_with_a_savepoint_is_deprecated_and_not_there(cli: Cli) -> None:
     ran = cli("cancel", "-s", "dir", EXAMPLE_ID)
     assert ran.code == 1
-    assert ran.out == 'DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.\n'
+    assert ran.out == (
+        'DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.\n'
+        f"Cancelling job {EXAMPLE_ID} with CANONICAL savepoint to dir.\n"
+    )
     assert ran.err.startswith(BLOCK + "Cancelling with a savepoint is not supported yet")
 
 

@@ -110,7 +110,7 @@ def test_a_program_in_an_environment_without_our_libraries(environment: Path, tm
     failing = {"program": {**program, "script": str(tmp_path / "fails.py")}, "configuration": {}, "plan_only": True}
     (tmp_path / "fails.py").write_text(script.read_text().split("from")[0] + "raise SystemExit('ends')\n")
     done = bootstrap(environment / "bin" / "python", failing)
-    assert (done.returncode, done.stderr) == (31, "ends\n")
+    assert (done.returncode, done.stderr) == (1, "ends\n")
     assert done.stdout == f"{environment} ['a', 'b'] {tmp_path}\n"
 
 
