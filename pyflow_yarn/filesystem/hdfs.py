@@ -11,6 +11,7 @@ import io
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -183,7 +184,8 @@ def _client(authority: str) -> Any:
         import hdfs_native
     except ImportError:
         raise ConfigurationError(
-            "Files of HDFS need the library hdfs-native, which this Python lacks: run pip install 'pyflow-yarn[hdfs]'."
+            f"Files of HDFS need the library hdfs-native, which the Python {sys.executable} lacks: run"
+            f" {sys.executable} -m pip install hdfs-native."
         ) from None
     settings = _settings()
     authority = authority or _default_authority(settings)

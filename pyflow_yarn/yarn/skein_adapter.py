@@ -11,6 +11,7 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -325,7 +326,7 @@ def _skein() -> Any:
             import skein
     except ImportError as missing:
         raise ConfigurationError(
-            f"YARN needs the package skein ({missing}): install it with pip install 'pyflow-yarn[yarn]'."
+            f"YARN needs the package skein ({missing}): run {sys.executable} -m pip install 'skein==0.8.2'."
         ) from None
     return skein
 

@@ -294,7 +294,7 @@ def _open_zstd(path: str, file: Any) -> BinaryFile:
     except ImportError:
         raise NotYetSupportedError(
             f"The input file '{path}' is compressed with Zstandard, which this Python cannot unpack: unpack it first,"
-            " or run pip install 'pyflow-yarn[parquet]'."
+            f" or run {sys.executable} -m pip install pyarrow."
         ) from None
     packed = pyarrow.OSFile(file) if isinstance(file, str) else pyarrow.PythonFile(file)
     unpacked: BinaryFile = pyarrow.CompressedInputStream(packed, "zstd")

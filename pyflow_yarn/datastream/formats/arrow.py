@@ -73,7 +73,7 @@ def import_pyarrow(purpose: str) -> Any:
     except ImportError:
         raise UserError(
             f"{purpose} needs pyarrow, which the Python {sys.executable} lacks: run"
-            f" {sys.executable} -m pip install 'pyflow-yarn[parquet]'."
+            f" {sys.executable} -m pip install pyarrow."
         ) from None
     return pyarrow
 

@@ -325,5 +325,5 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == (
         f"Reading Parquet files needs pyarrow, which the Python {sys.executable} lacks: run"
-        f" {sys.executable} -m pip install 'pyflow-yarn[parquet]'."
+        f" {sys.executable} -m pip install pyarrow."
     )
