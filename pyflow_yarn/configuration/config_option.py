@@ -53,15 +53,20 @@ class ConfigOption(Generic[T]):
     def read(self, mapping: Mapping[str, str]) -> T:
         """The typed value, or the default; ``ConfigurationError`` when the text does not fit the type."""
         key = self.used_key(mapping)
-        if key is None:
-            return self._from_entries(mapping) if self.type.name == "map" else self.default
-        return self.parse(mapping[key], key=key, origin=getattr(mapping, "origins", {}).get(key, ""))
+        value = (
+            self.default
+            if key is None
+            else self.parse(mapping[key], key=key, origin=getattr(mapping, "origins", {}).get(key, ""))
+        )
+        return self._with_entries(value, mapping) if self.type.name == "map" else value
 
-    def _from_entries(self, mapping: Mapping[str, str]) -> T:
-        """A map given as one key for each entry: ``pipeline.global-job-parameters.color: red``."""
+    def _with_entries(self, value: Any, mapping: Mapping[str, str]) -> T:
+        """A map may be given by one key for each entry, too: ``pipeline.global-job-parameters.color: red``."""
         start = f"{self.key}."
-        entries: Any = {key.removeprefix(start): value for key, value in mapping.items() if key.startswith(start)}
-        return entries or self.default
+        entries = {key.removeprefix(start): text for key, text in mapping.items() if key.startswith(start)}
+        merged: Any = {**(value or {}), **entries} if entries else value
+        result: T = merged
+        return result
 
     def parse(self, text: str, key: str = "", origin: str = "") -> T:
         """The typed value of ``text``; the error names the key, the value, its origin and what is allowed."""

@@ -78,7 +78,7 @@ def reference() -> str:
     for area in AREAS:
         lines += ["", f"## {_title(area)}", "", "| key | type | default | meaning |", "|---|---|---|---|"]
         for _, option in options_of(area):
-            default = "" if option.default_text is None else f"`{option.default_text}`"
+            default = "" if not option.default_text else f"`{option.default_text}`"
             meaning = option.description
             if option.type.name in ("enum", "integer", "float"):
                 meaning += f" Allowed: {option.type.allowed}."

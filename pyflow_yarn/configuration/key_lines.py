@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pyflow_yarn.configuration.loading import LEGACY_CONFIG_FILE
 from pyflow_yarn.configuration.options import is_map
@@ -25,11 +26,15 @@ def _yaml_lines(content: str) -> dict[str, int]:
         prefix, mapping = waiting.pop()
         for name, value in mapping.value if mapping is not None else ():
             key = f"{prefix}{name.value}"
-            if isinstance(value, yaml.MappingNode) and not is_map(key):
+            if isinstance(value, yaml.MappingNode) and not (is_map(key) and _is_flat(value)):
                 waiting.append((f"{key}.", value))
             else:
                 lines[key] = name.start_mark.line + 1
     return lines
+
+
+def _is_flat(mapping: Any) -> bool:
+    return not any(value.id == "mapping" for _, value in mapping.value)
 
 
 def _legacy_lines(content: str) -> dict[str, int]:

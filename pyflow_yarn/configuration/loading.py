@@ -130,7 +130,7 @@ def _flatten(document: dict[Any, Any], prefix: str) -> Iterator[tuple[str, str]]
 
     for name, value in document.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict) and is_map(key):
+        if isinstance(value, dict) and is_map(key) and not any(isinstance(entry, dict) for entry in value.values()):
             yield key, _scalar(value)
         elif isinstance(value, dict):
             yield from _flatten(value, f"{key}.")

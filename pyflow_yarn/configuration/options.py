@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from pyflow_yarn.configuration.areas import execution, failover, jobmanager, python, rest, taskmanager
+from pyflow_yarn.configuration.areas import execution, failover, jobmanager, python, rest, taskmanager, yarn
 from pyflow_yarn.configuration.areas.execution import *  # noqa: F403
 from pyflow_yarn.configuration.areas.failover import *  # noqa: F403
 from pyflow_yarn.configuration.areas.jobmanager import *  # noqa: F403
 from pyflow_yarn.configuration.areas.python import *  # noqa: F403
 from pyflow_yarn.configuration.areas.rest import *  # noqa: F403
 from pyflow_yarn.configuration.areas.taskmanager import *  # noqa: F403
+from pyflow_yarn.configuration.areas.yarn import *  # noqa: F403
 from pyflow_yarn.configuration.config_option import ConfigOption
 
-AREAS: tuple[ModuleType, ...] = (execution, failover, jobmanager, taskmanager, rest, python)
+AREAS: tuple[ModuleType, ...] = (execution, failover, jobmanager, taskmanager, yarn, rest, python)
 
 
 def options_of(area: ModuleType) -> Iterator[tuple[str, ConfigOption[Any]]]:

@@ -100,7 +100,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     jobmanager.heap.mb jobmanager.heap.size jobmanager.io-pool.size jobmanager.memory.enable-jvm-direct-memory-limit
     jobmanager.memory.flink.size jobmanager.memory.heap.size jobmanager.memory.jvm-metaspace.size
     jobmanager.memory.jvm-overhead.fraction jobmanager.memory.jvm-overhead.max jobmanager.memory.jvm-overhead.min
-    jobmanager.memory.off-heap.size jobmanager.memory.process.size
+    jobmanager.memory.off-heap.size
     jobmanager.partition.hybrid.partition-data-consume-constraint jobmanager.partition.release-during-job-execution
     jobmanager.resource-id jobmanager.retrieve-taskmanager-hostname jobmanager.scheduler
     jobmanager.scheduler.aggressive-slot-management jobmanager.tdd.offload.minsize jobmanager.web.checkpoints.history
@@ -180,7 +180,7 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     state.size-track.history-size state.size-track.keyed-state-enabled state.size-track.sample-interval
     state.size-track.state-name-as-variable state.storage.fs.memory-threshold state.storage.fs.write-buffer-size
     state.ttl.compaction.strategy table.exec.state.ttl task.cancellation.timers.timeout
-    task.checkpoint.alignment.max-size taskmanager.cluster.node-id taskmanager.collect-sink.port taskmanager.cpu.cores
+    task.checkpoint.alignment.max-size taskmanager.cluster.node-id taskmanager.collect-sink.port
     taskmanager.data.bind-port taskmanager.data.ssl.enabled taskmanager.debug.memory.log
     taskmanager.debug.memory.log-interval taskmanager.exit-on-fatal-akka-error taskmanager.heap.mb
     taskmanager.heap.size taskmanager.host.bind-policy taskmanager.initial-registration-pause
@@ -220,7 +220,9 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     user.artifacts.base-dir web.backpressure.cleanup-interval web.backpressure.delay-between-samples
     web.backpressure.num-samples web.backpressure.refresh-interval web.checkpoints.history web.error-log-limit
     web.history web.log.path web.rescale.enable web.ssl.enabled web.submit.enable web.timeout web.tmpdir
-    web.upload.dir zookeeper.sasl.disable zookeeper.sasl.login-context-name zookeeper.sasl.service-name
+    web.upload.dir yarn.appmaster.rpc.address yarn.appmaster.rpc.port yarn.heap-cutoff-min yarn.heap-cutoff-ratio
+    yarn.maximum-failed-containers yarn.reallocate-failed yarn.security.appmaster.delegation.token.services
+    zookeeper.sasl.disable zookeeper.sasl.login-context-name zookeeper.sasl.service-name
     """.split()  # noqa: SIM905
 )
 
@@ -257,7 +259,8 @@ FREE_PREFIXES: tuple[str, ...] = (
     "state.backend.rocksdb.",
     "table.",
     "traces.reporter.",
-    "yarn.",
+    "yarn.application-master.env.",
+    "yarn.taskmanager.env.",
     "zookeeper.",
 )
 

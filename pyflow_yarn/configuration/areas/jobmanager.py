@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyflow_yarn.configuration.config_option import ConfigOption, duration, integer, text
+from pyflow_yarn.configuration.config_option import ConfigOption, duration, integer, size, text
 
 JOBMANAGER_RPC_ADDRESS: ConfigOption[str | None] = ConfigOption(
     "jobmanager.rpc.address", text(), None, "Host on which the JobManager of a standalone cluster is reached."
@@ -12,6 +12,13 @@ JOBMANAGER_RPC_PORT: ConfigOption[int] = ConfigOption(
 )
 JOBMANAGER_BIND_HOST: ConfigOption[str | None] = ConfigOption(
     "jobmanager.bind-host", text(), None, "Interface on which the JobManager listens."
+)
+JOBMANAGER_MEMORY_PROCESS_SIZE: ConfigOption[int] = ConfigOption(
+    "jobmanager.memory.process.size",
+    size(),
+    1600 * 1024**2,
+    "Memory of the JobManager's container on YARN, with whatever runs beside it there: the program's main(), the"
+    " ApplicationMaster.",
 )
 COMPLETED_APPLICATION_STORE_EXPIRATION_TIME: ConfigOption[int] = ConfigOption(
     "completed-application-store.expiration-time",

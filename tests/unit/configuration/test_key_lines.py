@@ -19,6 +19,11 @@ parallelism.default: 2
 pipeline:
   global-job-parameters:
     color: red
+containerized.master.env: { A: b }
+flink.yarn:
+  resourcemanager:
+    connect.max-wait.ms: 1
+  acl.enable: false
 """
 LEGACY = "# head\nrest.port: 1\nnonsense\nrest.port: 2\nrest.address: a: b\n"
 
@@ -29,7 +34,15 @@ LEGACY = "# head\nrest.port: 1\nnonsense\nrest.port: 2\nrest.address: a: b\n"
         (
             "config.yaml",
             YAML,
-            {"rest.port": 3, "rest.address": 5, "parallelism.default": 6, "pipeline.global-job-parameters": 8},
+            {
+                "rest.port": 3,
+                "rest.address": 5,
+                "parallelism.default": 6,
+                "pipeline.global-job-parameters": 8,
+                "containerized.master.env": 10,
+                "flink.yarn.resourcemanager.connect.max-wait.ms": 13,
+                "flink.yarn.acl.enable": 14,
+            },
         ),
         ("config.yaml", "# nothing\n", {}),
         ("flink-conf.yaml", LEGACY, {"rest.port": 4, "rest.address": 5}),

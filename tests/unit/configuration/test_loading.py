@@ -31,6 +31,9 @@ def test_nested_and_dotted_keys(tmp_path: Path) -> None:
           global-job-parameters: { color: red, size: 'a,b' }
           name:
         python.files: null
+        flink:
+          hadoop: { dfs.replication: 1, ipc: { client: { connect.timeout: 2 } } }
+          yarn: { acl.enable: true }
         """,
     )
     assert read_yaml(file) == {
@@ -41,6 +44,9 @@ def test_nested_and_dotted_keys(tmp_path: Path) -> None:
         "web.submit.enable": "True",
         "pipeline.cached-files": "name:a,path:b;c",
         "pipeline.global-job-parameters": "color:red,'size:a,b'",
+        "flink.hadoop.dfs.replication": "1",
+        "flink.hadoop.ipc.client.connect.timeout": "2",
+        "flink.yarn": "acl.enable:true",
     }
 
 
