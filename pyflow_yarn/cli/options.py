@@ -31,8 +31,16 @@ class Option(NamedTuple):
         return self.short
 
 
-def _value(short: str, long: str, argument: str, description: str, key: str = "", hidden: bool = False) -> Option:
-    return Option(short, long, description, argument, 1, key=key, hidden=hidden)
+def _value(
+    short: str,
+    long: str,
+    argument: str,
+    description: str,
+    key: str = "",
+    hidden: bool = False,
+    choices: tuple[str, ...] = (),
+) -> Option:
+    return Option(short, long, description, argument, 1, key=key, hidden=hidden, choices=choices)
 
 
 def _flag(short: str, long: str, description: str, hidden: bool = False) -> Option:
@@ -139,9 +147,13 @@ ALLOW_NON_RESTORED = _flag(
 )
 _CLAIM_MODES = ("claim", "no_claim", "legacy")
 CLAIM_MODE = _value(
-    "cm", "claimMode", "arg", 'Who owns the restored savepoint afterwards: "claim", "no_claim" (default) or "legacy".'
-)._replace(choices=_CLAIM_MODES)
-RESTORE_MODE = _value("rm", "restoreMode", "arg", "DEPRECATED: use -cm instead.")._replace(choices=_CLAIM_MODES)
+    "cm",
+    "claimMode",
+    "arg",
+    'Who owns the restored savepoint afterwards: "claim", "no_claim" (default) or "legacy".',
+    choices=_CLAIM_MODES,
+)
+RESTORE_MODE = _value("rm", "restoreMode", "arg", "DEPRECATED: use -cm instead.", choices=_CLAIM_MODES)
 PYTHON = _value(
     "py",
     "python",
@@ -204,8 +216,12 @@ PROGRAM = (
     PYTHON_CLIENT_EXECUTABLE,
     PYTHON_PATH,
 )
-SAVEPOINT_TYPE = _value("type", "type", "arg", 'Format of the savepoint: "canonical" (default) or "native".')._replace(
-    choices=("canonical", "native")
+SAVEPOINT_TYPE = _value(
+    "type",
+    "type",
+    "arg",
+    'Format of the savepoint: "canonical" (default) or "native".',
+    choices=("canonical", "native"),
 )
 SVG = Option(
     "svg",

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 import msgspec
 
 from pyflow_yarn.client.blobs import Blob
-from pyflow_yarn.client.heartbeats import ClientHeartbeats, ends_with_client
+from pyflow_yarn.client.heartbeats import ClientHeartbeats
 from pyflow_yarn.client.job_client import JobCancelledError, RestJobClient
 from pyflow_yarn.client.packaging import package, submission_body
 from pyflow_yarn.client.progress import progress_line
 from pyflow_yarn.client.rest import Body, Conflict, RestClient, Unavailable, binary_body, json_body
+from pyflow_yarn.configuration.attachment import client_timeout
 from pyflow_yarn.configuration.options import EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT
 from pyflow_yarn.datastream.execution import PreparedJob, ResultPage
 from pyflow_yarn.deployment.cluster import Cluster
@@ -83,8 +84,8 @@ class ClusterExecutor:
         progress = progress_line(rest, graph.job_id, graph.name, prints=_prints(job)) if attached else None
         client = RestJobClient(rest, graph.job_id, attached, progress)
         self.jobs.append(client)
-        if ends_with_client(graph.configuration):
-            self._heartbeats.append(ClientHeartbeats(rest, client, graph.configuration))
+        if (timeout := client_timeout(graph.configuration)) is not None:
+            self._heartbeats.append(ClientHeartbeats(rest, client, graph.configuration, timeout))
         sys.stdout.write(f"Job has been submitted with JobID {graph.job_id}\n")
         sys.stdout.flush()
         return client

@@ -8,28 +8,18 @@ from collections.abc import Mapping
 
 from pyflow_yarn.client.job_client import RestJobClient
 from pyflow_yarn.client.rest import RestClient
-from pyflow_yarn.configuration.options import (
-    CLIENT_HEARTBEAT_INTERVAL,
-    CLIENT_HEARTBEAT_TIMEOUT,
-    EXECUTION_ATTACHED,
-    EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT,
-)
+from pyflow_yarn.configuration.options import CLIENT_HEARTBEAT_INTERVAL
 from pyflow_yarn.errors import PyflowError
-
-
-def ends_with_client(configuration: Mapping[str, str]) -> bool:
-    """Whether the cluster cancels a job of this configuration when its client falls silent."""
-    return EXECUTION_ATTACHED.read(configuration) and EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT.read(configuration)
 
 
 class ClientHeartbeats:
     """Says for one job, from a thread of its own, that its client lives, until the job has ended or ``stop``."""
 
-    def __init__(self, rest: RestClient, job: RestJobClient, configuration: Mapping[str, str]) -> None:
+    def __init__(self, rest: RestClient, job: RestJobClient, configuration: Mapping[str, str], timeout: int) -> None:
         self._rest = rest
         self._job = job
         self._interval = CLIENT_HEARTBEAT_INTERVAL.read(configuration) / 1000
-        self._timeout = CLIENT_HEARTBEAT_TIMEOUT.read(configuration)
+        self._timeout = timeout
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="client-heartbeats", daemon=True)
         self._thread.start()

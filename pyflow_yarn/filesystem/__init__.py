@@ -22,6 +22,11 @@ class FileStatus(NamedTuple):
     modified: int
     is_directory: bool
 
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2]
+
 
 class FileSystem(Protocol):
     """What can be done with the files of one file system."""

@@ -72,6 +72,16 @@ class Standalone:
         token = Path(self.ready["token_file"]).read_text()
         return ClusterExecutor(self.settings, _Reached(Endpoint(self.ready["rest_address"], token)))
 
+    @contextlib.contextmanager
+    def connected(self, task_managers: int) -> Iterator[ClusterExecutor]:
+        """A client of the cluster, once so many TaskManagers are registered."""
+        executor = self.executor()
+        try:
+            wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == task_managers)
+            yield executor
+        finally:
+            executor.close()
+
     def stop(self) -> None:
         for process in reversed(self.processes):
             if process.poll() is None:
@@ -140,27 +150,19 @@ def test_jobs_run_over_tcp_and_task_managers_find_the_next_job_manager(
     assert job_manager.wait(10) == 0
     assert first.poll() is None
     standalone.start_job_manager()
-    executor = standalone.executor()
-    try:
-        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+    with standalone.connected(1) as executor:
         assert len(collect(executor)) == 100
-    finally:
-        executor.close()
 
 
 def test_a_task_manager_ends_orderly_and_completely(standalone: Standalone) -> None:
     standalone.start_job_manager()
     process = standalone.start_task_manager("t1")
-    executor = standalone.executor()
-    try:
-        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+    with standalone.connected(1) as executor:
         everything = descendants(process.pid)
         assert len(everything) == 2
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         wait_until("its departure", lambda: executor.rest().get("/overview")["taskmanagers"] == 0)
-    finally:
-        executor.close()
 
 
 def test_task_managers_with_keys_of_their_own_exchange_records(standalone: Standalone) -> None:
@@ -168,12 +170,8 @@ def test_task_managers_with_keys_of_their_own_exchange_records(standalone: Stand
     standalone.start_job_manager()
     for name in ("t1", "t2"):
         standalone.start_task_manager(name)
-    executor = standalone.executor()
-    try:
-        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 2)
+    with standalone.connected(2) as executor:
         assert collect(executor) == [value * value for value in range(100)]
-    finally:
-        executor.close()
     keys = {(standalone.directory / name / "tls" / "key.pem").read_bytes() for name in ("j", "t1", "t2")}
     assert len(keys) == 3
 
@@ -182,21 +180,14 @@ def test_a_task_manager_joins_the_cluster_that_took_the_place_of_its_own(standal
     standalone.settings |= {**TLS, "heartbeat.interval": "200 ms", "heartbeat.timeout": "1 s"}
     job_manager = standalone.start_job_manager()
     standalone.start_task_manager("t1")
-    executor = standalone.executor()
-    try:
-        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
-    finally:
-        executor.close()
+    with standalone.connected(1):
+        pass
     job_manager.send_signal(signal.SIGTERM)
     assert job_manager.wait(10) == 0
     shutil.rmtree(standalone.job_manager_directory / "ca")
     standalone.start_job_manager()
-    executor = standalone.executor()
-    try:
-        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+    with standalone.connected(1) as executor:
         assert len(collect(executor)) == 100
-    finally:
-        executor.close()
 
 
 def test_a_damaged_job_store_is_named(standalone: Standalone, capfd: pytest.CaptureFixture[str]) -> None:
@@ -214,15 +205,11 @@ def test_a_job_manager_that_another_replaced_ends(standalone: Standalone) -> Non
     standalone.settings |= {"rest.retry.max-attempts": "1", "rest.retry.delay": "10 ms"}
     job_manager = standalone.start_job_manager()
     standalone.start_task_manager("t1")
-    executor = standalone.executor()
-    try:
-        wait_until("registration", lambda: executor.rest().get("/overview")["taskmanagers"] == 1)
+    with standalone.connected(1) as executor:
         DirectoryJobStore(standalone.job_manager_directory / "jobstore").claim_epoch()
         with contextlib.suppress(PyflowError):
             collect(executor)
         assert job_manager.wait(10) == 1
-    finally:
-        executor.close()
 
 
 @pytest.mark.parametrize("settings", [{}, TLS], ids=["tcp", "tls"])

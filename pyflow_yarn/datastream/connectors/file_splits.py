@@ -122,7 +122,7 @@ def _matches(files: FileSystem, path: str) -> Iterator[FileStatus]:
     level = [files.status("/".join(components[:fixed]))]
     for component in components[fixed:]:
         below = [found for each in level if each and each.is_directory for found in files.list(each.path)]
-        level = [found for found in below if _name_matches(_name(found), component)]
+        level = [found for found in below if _name_matches(found.name, component)]
     yield from filter(None, level)
 
 
@@ -135,12 +135,8 @@ def _remote_files_below(files: FileSystem, found: FileStatus) -> Iterator[str]:
         yield found.path
         return
     for each in files.list(found.path):
-        if not _hidden(_name(each)):
+        if not _hidden(each.name):
             yield from _remote_files_below(files, each)
-
-
-def _name(found: FileStatus) -> str:
-    return found.path.rpartition("/")[2]
 
 
 def _size(path: str) -> int:

@@ -281,10 +281,9 @@ class FileCommitter(Committer):
     def _cleanup(self, directory: str, mark: str) -> None:
         with suppress(FileNotFoundError):
             for found in self._files.list(directory):
-                name = found.path.rpartition("/")[2]
                 if found.is_directory:
                     self._cleanup(found.path, mark)
-                elif name.startswith(".") and mark in name:
+                elif found.name.startswith(".") and mark in found.name:
                     self._files.delete(found.path)
 
 

@@ -64,7 +64,7 @@ def run(
     rpc_address: str,
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]],
     tls: ServerTls | None = None,
-    authority: Path | None = None,
+    authority: CertificateAuthority | None = None,
     outlives_machine: bool = True,
     log_file: Path | None = None,
 ) -> int:
@@ -96,14 +96,16 @@ def run(
     return asyncio.run(live())
 
 
-def _tls(configuration: Mapping[str, str], layout: Layout, given: Path | None) -> tuple[ServerTls | None, Path | None]:
+def _tls(
+    configuration: Mapping[str, str], layout: Layout, given: Path | None
+) -> tuple[ServerTls | None, CertificateAuthority | None]:
     """How TLS is spoken, if it is: with the certificates given, or as the first member of an authority of our own."""
     if not options.SECURITY_SSL_INTERNAL_ENABLED.read(configuration):
         return None, None
     if given is not None:
         return server_tls(given), None
-    CertificateAuthority(layout.authority).equip(layout.certificates, "jobmanager")
-    return server_tls(layout.certificates), layout.authority
+    authority = CertificateAuthority(layout.authority)
+    return server_tls(authority.equip(layout.certificates, "jobmanager")), authority
 
 
 def main(arguments: list[str] | None = None) -> int:

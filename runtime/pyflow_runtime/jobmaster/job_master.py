@@ -45,6 +45,7 @@ from pyflow_runtime.taskexecutor.messages import (
     TaskDeployment,
 )
 from pyflow_yarn.configuration import options
+from pyflow_yarn.configuration.attachment import client_timeout
 from pyflow_yarn.errors import ClusterError, Domain, FailureInfo
 from pyflow_yarn.graph.job_graph import JobGraph
 
@@ -85,7 +86,7 @@ class JobMaster:
         self.restart_strategy = restart_strategy(settings, f"{graph.job_id}/{outbox.epoch}")
         self.full_failover = options.JOBMANAGER_EXECUTION_FAILOVER_STRATEGY.read(settings) == "full"
         self.slot_request_timeout = options.SLOT_REQUEST_TIMEOUT.read(settings)
-        self.client_timeout = _client_timeout(graph.configuration)
+        self.client_timeout = client_timeout(graph.configuration)
         self.history = ExceptionHistory(options.WEB_EXCEPTION_HISTORY_SIZE.read(settings))
         self.coordinator = Coordinator(graph, self.environment, outbox)
         self.traffic = OperatorTraffic(self.execution_graph, self.coordinator, outbox)
@@ -488,11 +489,3 @@ class JobMaster:
             waiting_for=self.storage_problem or self.resources.waiting_for(self.job_id),
             graph=self.graph,
         )
-
-
-def _client_timeout(configuration: Mapping[str, str]) -> int | None:
-    """Milliseconds of silence of its client that cancel the job; None if it outlives its client."""
-    ends = options.EXECUTION_ATTACHED.read(configuration) and options.EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT.read(
-        configuration
-    )
-    return options.CLIENT_HEARTBEAT_TIMEOUT.read(configuration) if ends else None

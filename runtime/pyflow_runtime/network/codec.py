@@ -64,6 +64,7 @@ class EdgeCodec:
         self._decode: Callable[[Any], Any] = msgspec.msgpack.Decoder(batch).decode
         self._pickle: Callable[[Any], bytes] = _pickle
         self._remembered: tuple[Sequence[Any], tuple[Codec, bytes]] | None = None
+        self._compared: tuple[columns.MakeRows, bool] | None = None  # the last type of columns, and whether it is ours
 
     def encode(self, values: Sequence[Any]) -> tuple[Codec, bytes]:
         """The records as bytes; ``UserError`` if they cannot be."""
@@ -97,8 +98,11 @@ class EdgeCodec:
     def _takes(self, values: Columns) -> bool:
         """Whether columns go as they are: they are of the declared type, and their schema is small beside a frame."""
         # Row types that differ only in the names of fields are equal; their texts are not.
-        few = int(values.batch.num_columns) <= _MOST_COLUMNS
-        return few and repr(values.make_rows.row_type) == repr(self._type_info)
+        if self._compared is None or self._compared[0] is not values.make_rows:
+            few = int(values.batch.num_columns) <= _MOST_COLUMNS
+            same = few and repr(values.make_rows.row_type) == repr(self._type_info)
+            self._compared = values.make_rows, same
+        return self._compared[1]
 
     def decode(self, codec: int, payload: bytes | bytearray | memoryview) -> Sequence[Any]:
         """The records of a payload; ``UserError`` if they do not fit the declared type or cannot be unpickled."""

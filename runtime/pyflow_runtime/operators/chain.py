@@ -101,7 +101,7 @@ class OperatorChain:
             else:
                 operator = self.operators[entry]
                 consumers = operator.sides.get(tag, ()) if tag else operator.consumers
-                sides = operator.sides if operator.tagged else None
+                sides = operator.looked_for
                 name = operator.result
             loop = compile_loop(self.name, consumers, timed=timed, entry=name, sides=sides)
             self._loops[entry, timed, tag] = loop

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyflow_runtime.operators.codegen import Consumer, LoopWriter, Origin
+from pyflow_runtime.operators.codegen import Consumer, LoopWriter, Origin, Sides
 from pyflow_runtime.operators.failures import Place
 from pyflow_runtime.operators.key_selectors import inline_template, key_function
 from pyflow_runtime.state.runtime_context import WorkerRuntimeContext
@@ -52,8 +52,8 @@ class Operator:
     """One operator of one subtask; subclasses are made by ``operators.factory``.
 
     ``result`` is the name of the variable that holds its output records in generated loops. ``consumers`` take them;
-    those that come with a tag go to ``sides``, by the tag's id. ``tagged`` says, once it is open, whether there can be
-    any: only then are they looked for.
+    those that come with a tag go to ``sides``, by the tag's id. ``looked_for`` is, once it is open, ``sides`` if there
+    can be any, else None.
     """
 
     inline = False
@@ -65,7 +65,7 @@ class Operator:
         self.result = f"r{index}"
         self.consumers: list[Consumer] = []
         self.sides: dict[str, list[Consumer]] = {}
-        self.tagged = False
+        self.looked_for: Sides | None = None
         self.runtime_context = WorkerRuntimeContext(task)
         self._opened: list[Function] = []
 

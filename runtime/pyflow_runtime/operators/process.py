@@ -32,7 +32,7 @@ class Process(Operator):
     def open(self) -> None:
         """As the base class says."""
         self._function = self.open_function(self._definition.function, "process_element")
-        self.tagged = may_yield_tags(bool(self.sides), self.node.definition)
+        self.looked_for = self.sides if may_yield_tags(bool(self.sides), self.node.definition) else None
 
     def write(self, writer: LoopWriter, value: str, origin: Origin | None) -> None:
         """As the base class says."""
@@ -43,8 +43,7 @@ class Process(Operator):
         else:
             writer.before(f"{context}.time = None")
         call = f"{process}({value}, {context})"
-        sides = self.sides if self.tagged else None
-        write_iterable(writer, self.consumers, call, self.result, self.origin(value), sides)
+        write_iterable(writer, self.consumers, call, self.result, self.origin(value), self.looked_for)
 
     def set_watermark(self, timestamp: int) -> None:
         """As the base class says."""
@@ -81,7 +80,7 @@ class KeyedProcess(Operator):
         function = self._definition.function
         self._process = self.open_function(function, "process_element")
         self._on_timer = getattr(function, "on_timer", _no_timer)
-        self.tagged = may_yield_tags(bool(self.sides), self.node.definition)
+        self.looked_for = self.sides if may_yield_tags(bool(self.sides), self.node.definition) else None
 
     def close(self) -> None:
         """As the base class says."""
@@ -104,8 +103,7 @@ class KeyedProcess(Operator):
         else:
             writer.before(f"{context}.time = None")
         call = f"{process}({value}, {context})"
-        sides = self.sides if self.tagged else None
-        write_iterable(writer, self.consumers, call, self.result, self.origin(value, key), sides)
+        write_iterable(writer, self.consumers, call, self.result, self.origin(value, key), self.looked_for)
 
     # ---- timers ----
 

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,7 +46,7 @@ class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager's process is told at its start. The sockets listen already.
 
     ``rpc_address`` is where TaskManagers find it; ``token`` is None if everybody may use the REST interface;
-    ``authority``: directory of the certificate authority, if TaskManagers may have their keys signed.
+    ``authority`` signs the keys of TaskManagers, if they may join.
     """
 
     configuration: Mapping[str, str]
@@ -61,7 +60,7 @@ class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     store: Callable[[], JobStore]
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]
     tls: ServerTls | None = None
-    authority: Path | None = None
+    authority: CertificateAuthority | None = None
 
 
 class JobManagerProcess:
@@ -271,8 +270,8 @@ class JobManagerProcess:
         return Conversation(FromTaskManagerMessage, message, FetchBlob, request, closed, opened)
 
     async def _sign(self, session: Session, request: JoinCluster) -> Joined:
-        assert self._settings.authority is not None
-        authority = CertificateAuthority(self._settings.authority)
+        authority = self._settings.authority
+        assert authority is not None
         certificate = authority.sign(request.request, session.peer.identity)
         logger.info("%s has joined the cluster", session.peer.identity)
         return Joined(authority=authority.certificate, certificate=certificate)
