@@ -28,7 +28,9 @@ DAEMONS = ("namenode", "datanode", "resourcemanager", "nodemanager1", "nodemanag
 ENDED = ("FINISHED", "FAILED", "KILLED")
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0
-STALE_CONNECTIONS = 5
+# What WebHDFS says while a NameNode that has been started anew and its DataNode get to know each other: the DataNode
+# keeps its old connection until it has used it, and is given no blocks until it has told how much room it has.
+STARTED_ANEW = ("EOFException", "Failed to find datanode")
 # Below the ports that the kernel gives to clients.
 PORTS = range(12000, 30000)
 ENTRYPOINT = IMAGE / "entrypoint.py"
@@ -213,7 +215,9 @@ class Hadoop:
         if name == "namenode":
             return "Safemode" in (info := self._bean("NameNodeInfo")) and not info["Safemode"]
         if name == "datanode":
-            return int(self._bean("FSNamesystemState")["NumLiveDataNodes"]) == 1
+            # A DataNode that has registered is given no blocks before it has told how much room it has.
+            state = self._bean("FSNamesystemState")
+            return int(state["NumLiveDataNodes"]) == 1 and int(state["CapacityRemaining"]) > 0
         if name == "resourcemanager":
             return bool(self.rm("cluster/info")["clusterInfo"]["state"] == "STARTED")
         if name == "zookeeper":
@@ -296,14 +300,14 @@ class Hadoop:
 
     def webhdfs(self, method: str, path: str, operation: str, body: bytes | None = None, **query: str) -> bytes:
         """One request to WebHDFS, redirections followed; all that are made here may be repeated."""
-        for _ in range(STALE_CONNECTIONS):
+        deadline = time.monotonic() + START_SECONDS
+        while True:
             try:
                 return self._webhdfs(method, path, operation, body, query)
             except OSError as error:
-                # A DataNode keeps its connection to a NameNode that has been started anew, and learns by using it.
-                if "EOFException" not in str(error):
+                if time.monotonic() > deadline or not any(sign in str(error) for sign in STARTED_ANEW):
                     raise
-        return self._webhdfs(method, path, operation, body, query)
+            time.sleep(0.1)
 
     def _webhdfs(self, method: str, path: str, operation: str, body: bytes | None, query: dict[str, str]) -> bytes:
         parameters = urllib.parse.urlencode({"op": operation, "user.name": _user(), **query})
