@@ -42,7 +42,12 @@ _watch = pytest.StashKey[Watch]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch from the very beginning: whatever starts later inherits the session's tag and temporary folder."""
+    """Watch from the very beginning: whatever starts later inherits the session's tag and temporary folder.
+
+    A shell without job control lets what it starts in the background ignore Ctrl-C, which tests of ours send.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_watch] = Watch()
 
 
