@@ -234,9 +234,11 @@ def test_a_killed_coordinator_costs_a_restart(gate: Gate) -> None:
         killed = cluster.one("coordinator")
         cluster.kill(killed)
         gate.let_go()
-        wait_until("another coordinator", lambda: cluster.find("coordinator") not in ([], [killed]))
         finish(job)
-        wait_until("its end", lambda: not cluster.find("coordinator"))
+        assert f"The coordinator process {killed} of the job ended" in str(
+            cluster.executor.rest().get(f"/jobs/{job.job_id}/exceptions")
+        )
+        wait_until("the end of the other one", lambda: not cluster.find("coordinator"))
 
 
 def test_the_coordinator_of_an_older_leader_is_gone(gate: Gate) -> None:
