@@ -20,20 +20,19 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tests.hadoop.installation import IMAGE, Installation, install
+from tests.hadoop.providers import ENTRYPOINT, provide
 
 DAEMONS = ("namenode", "datanode", "resourcemanager", "nodemanager1", "nodemanager2", "zookeeper")
 ENDED = ("FINISHED", "FAILED", "KILLED")
 START_SECONDS = 300.0
-STOP_SECONDS = 60.0
 # What WebHDFS says while a NameNode that has been started anew and its DataNode get to know each other: the DataNode
 # keeps its old connection until it has used it, and is given no blocks until it has told how much room it has.
 STARTED_ANEW = ("EOFException", "Failed to find datanode")
 # Below the ports that the kernel gives to clients.
 PORTS = range(12000, 30000)
-ENTRYPOINT = IMAGE / "entrypoint.py"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -56,78 +55,14 @@ def wait_until(what: str, true: Callable[[], object], seconds: float = START_SEC
         time.sleep(0.1)
 
 
-class Provider(Protocol):
-    """Runs the daemons of one cluster, by their names."""
-
-    def start(self, name: str) -> None:
-        """Start a daemon; it need not be ready yet."""
-
-    def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a daemon a signal; after SIGKILL, return when it has ended."""
-
-    def running(self) -> list[str]:
-        """The names of the daemons that run."""
-
-    def close(self) -> None:
-        """End all daemons and whatever they started."""
-
-
-class Native:
-    """Runs the daemons as processes of this machine, below a guardian that does not outlive its starter."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._folder = folder
-        self._environment = environment
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
-        self._guardian = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).with_name("guardian.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def start(self, name: str) -> None:
-        """Start a daemon; it need not be ready yet."""
-        command = [sys.executable, "-P", str(ENTRYPOINT), str(self._folder), name]
-        log = str(self._folder / "logs" / f"{name}.log")
-        self._ask(do="start", name=name, command=command, environment=self._environment, log=log)
-
-    def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a daemon a signal; after SIGKILL, return when it has ended."""
-        self._ask(do="signal", name=name, signal=number, wait=number == signal.SIGKILL)
-
-    def running(self) -> list[str]:
-        """The names of the daemons that run."""
-        return list(self._ask(do="look")["running"])
-
-    def close(self) -> None:
-        """End all daemons and whatever they started."""
-        assert self._guardian.stdin is not None and self._guardian.stdout is not None
-        self._guardian.stdin.close()
-        self._guardian.wait(STOP_SECONDS)
-        self._guardian.stdout.close()
-
-    def _ask(self, **request: Any) -> dict[str, Any]:
-        assert self._guardian.stdin is not None and self._guardian.stdout is not None
-        self._guardian.stdin.write(json.dumps(request) + "\n")
-        self._guardian.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._guardian.stdout.readline())
-        if "error" in answer:
-            raise ValueError(answer["error"])
-        return answer
-
-
 class Hadoop:
     """A cluster that is up: where its services are, what runs on it, and the means to disturb it."""
 
-    def __init__(
-        self, folder: Path, installation: Installation, provide: Callable[[Path, dict[str, str]], Provider]
-    ) -> None:
+    def __init__(self, folder: Path, installation: Installation) -> None:
         begin = time.monotonic()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.addresses = _choose_addresses()
+        self.addresses = choose_addresses()
         (folder / "addresses.json").write_text(json.dumps(self.addresses))
         base = {**os.environ, **installation.environment()}
         subprocess.run([sys.executable, "-P", str(ENTRYPOINT), str(folder), "client"], env=base, check=True)
@@ -136,14 +71,14 @@ class Hadoop:
         settings = {"HADOOP_CONF_DIR": str(self.conf_dir), "YARN_CONF_DIR": str(self.conf_dir), "PATH": path}
         self.exports = {**installation.environment(), **settings}
         self.env = {**os.environ, **self.exports}
-        self._provider = provide(folder, self.env)
+        self._daemons = provide(folder, installation)
         try:
             for name in DAEMONS:
-                self._provider.start(name)
+                self._daemons.start(name)
             for name in DAEMONS:
                 self.wait_for(name)
         except BaseException:
-            self._provider.close()
+            self._daemons.close()
             raise
         self.start_seconds = time.monotonic() - begin
 
@@ -181,24 +116,24 @@ class Hadoop:
 
     def kill(self, name: str) -> None:
         """Kill a daemon as a crash of it would."""
-        self._provider.signal(name, signal.SIGKILL)
+        self._daemons.signal(name, signal.SIGKILL)
 
     def stop(self, name: str) -> None:
         """Halt a daemon: it keeps its connections and answers nothing."""
-        self._provider.signal(name, signal.SIGSTOP)
+        self._daemons.signal(name, signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
         """Let a halted daemon go on."""
-        self._provider.signal(name, signal.SIGCONT)
+        self._daemons.signal(name, signal.SIGCONT)
 
     def start(self, name: str) -> None:
         """Start a daemon again, on its old address and data, and wait until it serves."""
-        self._provider.start(name)
+        self._daemons.start(name)
         self.wait_for(name)
 
     def running(self) -> list[str]:
         """The names of the daemons that run."""
-        return self._provider.running()
+        return self._daemons.running()
 
     def wait_for(self, name: str, seconds: float = START_SECONDS) -> None:
         """Wait until a daemon serves; the end of it is an error with the last lines of its log."""
@@ -352,16 +287,16 @@ class Hadoop:
 
     def close(self) -> None:
         """End the cluster and forget its data."""
-        self._provider.close()
+        self._daemons.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def start_hadoop(folder: Path) -> Hadoop:
     """Bring up a cluster whose data and configuration are in a folder."""
-    return Hadoop(folder, install(), Native)
+    return Hadoop(folder, install())
 
 
-def _choose_addresses() -> dict[str, str]:
+def choose_addresses() -> dict[str, str]:
     """Ports that are free on loopback, and for each node of YARN a host of its own."""
     # All but the nodes are at 127.0.0.1: the NameNode takes a DataNode for the host that its connection comes from.
     chance = random.SystemRandom()

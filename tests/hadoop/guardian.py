@@ -40,7 +40,7 @@ class Guardian:
         name = request.get("name", "")
         if request["do"] == "start":
             if name not in self._daemons:
-                self._start(name, request["command"], request["environment"], request["log"])
+                self._start(name, request["command"], request["log"])
         elif request["do"] == "signal":
             if name not in self._daemons:
                 return {"error": f"{name} is not running"}
@@ -51,11 +51,10 @@ class Guardian:
         self.reap()
         return {"running": self._daemons}
 
-    def _start(self, name: str, command: list[str], environment: dict[str, str], log: str) -> None:
+    def _start(self, name: str, command: list[str], log: str) -> None:
         with Path(log).open("ab") as file:
             process = subprocess.Popen(
                 command,
-                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

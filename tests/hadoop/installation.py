@@ -53,7 +53,7 @@ def _install_packages() -> None:
         raise Unavailable("The tests on YARN need `java` (17) and `mvn` on PATH: install a JDK and Maven.")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (("update",), ("install", "-y", "--no-install-recommends", *PACKAGES)):
-        _run(["apt-get", "-q", *arguments], f"apt-get could not install {' and '.join(PACKAGES)}", environment)
+        run(["apt-get", "-q", *arguments], f"apt-get could not install {' and '.join(PACKAGES)}", environment)
 
 
 def _fetch_jars() -> Path:
@@ -69,7 +69,7 @@ def _fetch_jars() -> Path:
             jars = home / "share/hadoop/common/lib"
             jars.mkdir(parents=True)
             command = ["mvn", "-B", "-q", "-f", str(pom), COPY_JARS, f"-DoutputDirectory={jars}"]
-            _run([*command, "-DincludeScope=runtime"], "Maven could not fetch the jars of Hadoop", dict(os.environ))
+            run([*command, "-DincludeScope=runtime"], "Maven could not fetch the jars of Hadoop", dict(os.environ))
             _arrange(home, jars)
             (home / "complete").touch()
     return home
@@ -89,7 +89,8 @@ def _arrange(home: Path, jars: Path) -> None:
         shutil.copy(IMAGE / "command", home / "bin" / name)
 
 
-def _run(command: list[str], failure: str, environment: dict[str, str]) -> None:
+def run(command: list[str], failure: str, environment: dict[str, str]) -> None:
+    """Run a command; if it fails, say what could not be done and the line of its output that tells why."""
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False
