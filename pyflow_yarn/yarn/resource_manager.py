@@ -12,6 +12,7 @@ from typing import Any
 
 from pyflow_yarn.errors import ExternalError
 from pyflow_yarn.yarn import ApplicationNotFoundError, ApplicationReport
+from pyflow_yarn.yarn.resources import Node, Queue, Resource, read_nodes, read_queues, read_resource
 
 REQUEST_SECONDS = 10.0
 
@@ -40,6 +41,18 @@ class ResourceManager:
     def kill(self, application_id: str) -> None:
         """Ask it to end an application."""
         self._of_application("PUT", application_id, "/state", {"state": "KILLED"})
+
+    def queues(self) -> list[Queue]:
+        """Its scheduler's queues, parents before their children."""
+        return read_queues(self._ask("GET", "scheduler"))
+
+    def nodes(self) -> list[Node]:
+        """The nodes that run."""
+        return read_nodes(self._ask("GET", "nodes"))
+
+    def largest_container(self) -> Resource:
+        """The most that one container may have; it is told to those who ask for an application's id."""
+        return read_resource(self._ask("POST", "apps/new-application")["maximum-resource-capability"])
 
     def _of_application(self, method: str, key: str, what: str = "", body: object = None) -> dict[str, Any]:
         try:

@@ -131,10 +131,7 @@ class SkeinYarn:
 
     def _start_driver(self, security: Any) -> tuple[str, subprocess.Popen[bytes]]:
         """skein's client would start it as well, but ends with a traceback of its own where that fails."""
-        java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
-        for command, cure in (("yarn", "put Hadoop's bin folder on PATH"), (java, "set JAVA_HOME or put java on PATH")):
-            if shutil.which(command) is None:
-                raise ConfigurationError(f"The command {command} is not found: {cure}.")
+        check_programs()
         skein = _skein()
         log, jar = self._folder / "skein-driver.log", self._folder / "skein.jar"
         write_overlay(Path(skein.__file__).parent / "java" / "skein.jar", jar, self._application_type)
@@ -206,6 +203,14 @@ class SkeinYarn:
             self._configuration.archive({"yarn.am.liveness-monitor.expiry-interval-ms": str(2 * HEARTBEAT_MS)})
         )
         return {CONFIGURATION_FOLDER: LocalFile(str(path), archive=True)}
+
+
+def check_programs() -> None:
+    """Raise unless this machine has the programs that a submission runs."""
+    java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
+    for command, cure in (("yarn", "put Hadoop's bin folder on PATH"), (java, "set JAVA_HOME or put java on PATH")):
+        if shutil.which(command) is None:
+            raise ConfigurationError(f"The command {command} is not found: {cure}.")
 
 
 class SkeinContainers:

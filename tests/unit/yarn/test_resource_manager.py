@@ -46,7 +46,7 @@ def _answering(status: int, body: bytes) -> Iterator[tuple[str, list[str]]]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_PUT = do_GET
+        do_PUT = do_POST = do_GET
 
         def log_message(self, format: str, *values: object) -> None:
             pass
@@ -76,6 +76,13 @@ def test_an_application_is_killed_as_the_user() -> None:
     with _answering(202, b'{"state":"KILLING"}') as (address, asked):
         ResourceManager([address], "ann").kill(KEY)
     assert asked == [f'PUT /ws/v1/cluster/apps/{KEY}/state?user.name=ann {{"state": "KILLED"}}']
+
+
+def test_the_largest_container_is_told_with_an_id_for_an_application() -> None:
+    answer = {"application-id": KEY, "maximum-resource-capability": {"memory": 4096, "vCores": 8}}
+    with _answering(200, json.dumps(answer).encode()) as (address, asked):
+        assert ResourceManager([address], "ann").largest_container() == (4096, 8)
+    assert asked == ["POST /ws/v1/cluster/apps/new-application?user.name=ann"]
 
 
 def test_the_active_one_is_found_and_asked_first_from_then_on() -> None:
