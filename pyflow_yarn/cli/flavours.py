@@ -11,6 +11,7 @@ from pyflow_yarn.cli.options import (
     NAMESPACE,
     TARGET,
     YARN_FLAVOUR,
+    Option,
 )
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
 from pyflow_yarn.configuration.options import EXECUTION_TARGET, REST_ADDRESS, REST_PORT
@@ -22,10 +23,11 @@ _DYNAMIC_PROPERTY = "yD"
 
 
 def flavour_configuration(line: CommandLine, configuration: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What the options say on top of ``configuration`` (files and environment), and warnings for those without effect.
+    """What the options say on top of ``configuration`` (files and environment), and warnings about some of them.
 
     As in Flink: generic if a target is named or configured, else YARN if ``-m yarn-cluster`` or ``-yid`` is given, else
-    the default flavour. Options of a flavour that is not active have no effect; here that is said.
+    the default flavour. Options of a flavour that is not active have no effect in Flink, which schedulers overlook:
+    those of YARN count here wherever the target is on YARN, and it is said what they do.
     """
     result = line.properties(DYNAMIC_PROPERTY)
     warnings = []
@@ -34,9 +36,10 @@ def flavour_configuration(line: CommandLine, configuration: Mapping[str, str]) -
         warnings.append("The option -e (--executor) is deprecated: use -t (--target).")
     address = line.value(ADDRESS)
     yarn = {option.name: option for option in YARN_FLAVOUR if line.has(option)}
+    generic = target is not None or EXECUTION_TARGET.is_set({**configuration, **result})
     if target is not None:
         result[EXECUTION_TARGET.key] = target
-    elif not EXECUTION_TARGET.is_set({**configuration, **result}):
+    elif not generic:
         if address == YARN_ADDRESS:
             result[EXECUTION_TARGET.key] = "yarn-application"
         elif "yid" in yarn:
@@ -49,17 +52,27 @@ def flavour_configuration(line: CommandLine, configuration: Mapping[str, str]) -
         result[REST_PORT.key] = port
     if line.has(NAMESPACE):
         result[NAMESPACE.key] = line.value(NAMESPACE) or ""
-    if yarn and not result.get(EXECUTION_TARGET.key, "").startswith("yarn"):
+    if yarn:
         names = ", ".join(f"-{name}" for name in yarn)
-        warnings.append(f"The YARN options {names} have no effect on this target.")
-    elif yarn:
-        for name, option in yarn.items():
-            if option.key:
-                value = line.value(option) or ""
-                result[option.key] = f"{value}m" if name in _MEMORY and value.isdecimal() else value
-            elif name == _DYNAMIC_PROPERTY:
-                result.update(line.properties(option))
+        if not EXECUTION_TARGET.read({**configuration, **result}).lower().startswith("yarn"):
+            warnings.append(f"The YARN options {names} have no effect on this target.")
+        else:
+            keys = _yarn_configuration(line, yarn)
+            if generic and keys:
+                warnings.append(f"Flink ignores {names} where a target is named; here this sets {', '.join(keys)}.")
+            result = {**keys, **result}
     return result, warnings
+
+
+def _yarn_configuration(line: CommandLine, options: Mapping[str, Option]) -> dict[str, str]:
+    result = {}
+    for name, option in options.items():
+        if option.key:
+            value = line.value(option) or ""
+            result[option.key] = f"{value}m" if name in _MEMORY and value.isdecimal() else value
+        elif name == _DYNAMIC_PROPERTY:
+            result.update(line.properties(option))
+    return result
 
 
 def _host_and_port(address: str) -> tuple[str, str]:

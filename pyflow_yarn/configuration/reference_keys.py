@@ -21,10 +21,10 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     cluster.services.shutdown-timeout cluster.thread-dump.stacktrace-max-depth cluster.uncaught-exception-handling
     compiler.delimited-informat.max-line-samples compiler.delimited-informat.max-sample-len
     compiler.delimited-informat.min-line-samples completed-application-store.cache-size
-    completed-application-store.type env.hadoop.conf.dir env.hbase.conf.dir env.java.default-opts.all
+    completed-application-store.type env.hbase.conf.dir env.java.default-opts.all
     env.java.default-opts.jobmanager env.java.default-opts.taskmanager env.java.home env.java.opts env.java.opts.all
     env.java.opts.client env.java.opts.historyserver env.java.opts.jobmanager env.java.opts.sql-gateway
-    env.java.opts.taskmanager env.log.opts env.stdout-err.redirect-to-file env.yarn.conf.dir
+    env.java.opts.taskmanager env.log.opts env.stdout-err.redirect-to-file
     execution.allow-client-job-configurations execution.async-state.buffer-size execution.async-state.buffer-timeout
     execution.async-state.in-flight-records-limit execution.batch-shuffle-mode execution.batch-state-backend.enabled
     execution.batch.adaptive.auto-parallelism.avg-data-volume-per-task

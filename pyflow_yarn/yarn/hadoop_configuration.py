@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,6 +70,15 @@ class HadoopConfiguration:
         )
         return self.get(f"yarn.resourcemanager.{key}{suffix}") or f"{host}:{port}"
 
+    def changed(self, folder: Path, changes: Mapping[str, str]) -> HadoopConfiguration:
+        """Its files, written into another folder, in which ``changes`` are properties."""
+        for path in self.folder.iterdir():
+            if path.is_file() and path.name not in FILES:
+                shutil.copy(path, folder)
+        for name in FILES:
+            (folder / name).write_bytes(_changed(self.folder / name, changes))
+        return HadoopConfiguration(folder)
+
     def archive(self, changes: Mapping[str, str]) -> bytes:
         """A zip of the folder's files in which ``changes`` are properties of yarn-site.xml."""
         target = io.BytesIO()
@@ -91,7 +101,7 @@ def _read(path: Path) -> dict[str, str]:
 
 def _changed(path: Path, changes: Mapping[str, str]) -> bytes:
     """The last property of a name is the one that counts, unless an earlier one is final."""
-    root = _parsed(path)
+    root = _parsed(path) if path.is_file() else ElementTree.Element("configuration")
     for one in list(root.iter("property")):
         if (one.findtext("name") or "").strip() in changes:
             root.remove(one)

@@ -39,8 +39,9 @@ class Queue:
 
 @dataclass(frozen=True)
 class Node:
-    """A node that takes containers."""
+    """A node that takes containers; ``address`` is where its NodeManager answers HTTP."""
 
+    address: str
     total: Resource
     free: Resource
     labels: frozenset[str]
@@ -69,7 +70,7 @@ def _node(answer: Mapping[str, Any]) -> Node:
     free = Resource(int(answer["availMemoryMB"]), int(answer["availableVirtualCores"]))
     used = Resource(int(answer["usedMemoryMB"]), int(answer["usedVirtualCores"]))
     total = Resource(free.memory_mb + used.memory_mb, free.vcores + used.vcores)
-    return Node(total, free, frozenset(answer.get("nodeLabels", ())))
+    return Node(answer["nodeHTTPAddress"], total, free, frozenset(answer.get("nodeLabels", ())))
 
 
 def _capacity_queues(answer: Mapping[str, Any], parent: str, *, is_running: bool) -> Iterator[Queue]:

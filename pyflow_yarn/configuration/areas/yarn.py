@@ -220,3 +220,9 @@ FLINK_HADOOP: ConfigOption[dict[str, str] | None] = ConfigOption(
     None,
     "Properties of Hadoop's configuration, stronger than its files: `flink.hadoop.<k>` is its property `<k>`.",
 )
+ENV_HADOOP_CONF_DIR: ConfigOption[str | None] = ConfigOption(
+    "env.hadoop.conf.dir", text(), None, "Folder of Hadoop's configuration, where `HADOOP_CONF_DIR` is not set."
+)
+ENV_YARN_CONF_DIR: ConfigOption[str | None] = ConfigOption(
+    "env.yarn.conf.dir", text(), None, "Folder of YARN's configuration, where `YARN_CONF_DIR` is not set."
+)

@@ -119,3 +119,51 @@ def test_memory_on_yarn_is_in_megabytes_unless_it_has_a_unit(value: str, size: s
     configuration, _ = flavour_configuration(line, {})
     assert configuration["jobmanager.memory.process.size"] == size
     assert configuration["taskmanager.memory.process.size"] == size
+
+
+_LEGACY = "-ys 4 -ynm name -yjm 1024m -ytm 2048 -yqu q -yt lib"
+_MEANT = {
+    "taskmanager.numberOfTaskSlots": "4",
+    "yarn.application.name": "name",
+    "jobmanager.memory.process.size": "1024m",
+    "taskmanager.memory.process.size": "2048m",
+    "yarn.application.queue": "q",
+    "yarn.ship-files": "lib",
+}
+
+
+@pytest.mark.parametrize("target", ["yarn-application", "yarn-per-job", "YARN-Session"])
+def test_old_yarn_options_count_beside_a_target_and_it_is_said(target: str) -> None:
+    """What schedulers write, and what Flink itself leaves out of account."""
+    line = parsed("run", *_LEGACY.split(), "-t", target, "-p", "4", "-sae", "job.py")
+    sentence = "Flink ignores -yjm, -ynm, -yqu, -ys, -yt, -ytm where a target is named; here this sets {}."
+    configuration, (warning,) = flavour_configuration(line, {})
+    assert configuration == {**_MEANT, "execution.target": target}
+    keys = [
+        "jobmanager.memory.process.size",
+        "yarn.application.name",
+        "yarn.application.queue",
+        "taskmanager.numberOfTaskSlots",
+        "yarn.ship-files",
+        "taskmanager.memory.process.size",
+    ]
+    assert warning == sentence.format(", ".join(keys))
+
+
+def test_old_yarn_options_count_with_a_configured_target() -> None:
+    configuration, (warning,) = flavour_configuration(
+        parsed("run", "-ynm", "name", "job.py"), {"execution.target": "yarn-application"}
+    )
+    assert configuration == {"yarn.application.name": "name"}
+    assert warning == "Flink ignores -ynm where a target is named; here this sets yarn.application.name."
+
+
+def test_old_yarn_options_are_the_flavour_of_yarn_cluster() -> None:
+    line = parsed("run", "-m", "yarn-cluster", *_LEGACY.split(), "job.py")
+    assert flavour_configuration(line, {}) == ({**_MEANT, "execution.target": "yarn-application"}, [])
+
+
+def test_a_key_is_stronger_than_the_old_option_for_it() -> None:
+    line = parsed("run", "-m", "yarn-cluster", "-yqu", "q", "-yD", "a=1", "-Dyarn.application.queue=k", "job.py")
+    configuration, _ = flavour_configuration(line, {})
+    assert (configuration["yarn.application.queue"], configuration["a"]) == ("k", "1")

@@ -62,6 +62,25 @@ def test_an_archive_has_changed_properties(tmp_path: Path) -> None:
     assert [changed.get(key) for key in "abc"] == ["3", "2", "4"]
 
 
+def test_another_folder_has_changed_properties_in_each_file(tmp_path: Path) -> None:
+    original = tmp_path / "conf"
+    original.mkdir()
+    configuration = _configuration(original, a="1", b="2")
+    (original / "core-site.xml").write_text(
+        "<configuration><property><name>a</name><value>0</value><final>true</final></property></configuration>"
+    )
+    (original / "topology.map").write_text("x")
+    (original / "shellprofile.d").mkdir()
+    target = tmp_path / "changed"
+    target.mkdir()
+    changed = configuration.changed(target, {"a": "3", "c": "4"})
+    assert [changed.get(key) for key in "abc"] == ["3", "2", "4"]
+    assert [HadoopConfiguration(original).get(key) for key in "abc"] == ["1", "2", ""]
+    names = ["core-site.xml", "hdfs-site.xml", "topology.map", "yarn-site.xml"]
+    assert sorted(path.name for path in target.iterdir()) == names
+    assert "final" not in (target / "core-site.xml").read_text()
+
+
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [({}, "Neither HADOOP_CONF_DIR nor"), ({"HADOOP_CONF_DIR": "/nowhere"}, "There is no yarn-site.xml in /nowhere")],

@@ -74,6 +74,7 @@ def test_the_fifo_scheduler_has_no_queues() -> None:
 def test_nodes() -> None:
     answer = _answer("nodes")
     first, second = read_nodes(answer)
+    assert (first.address, second.address) == ("192.0.2.2:22840", "192.0.2.1:22840")
     assert (first.total, first.free, first.labels) == (Resource(6144, 16), Resource(6144, 16), {"gpu"})
     assert not second.labels
     answer["nodes"]["node"][0]["state"] = "DECOMMISSIONED"
