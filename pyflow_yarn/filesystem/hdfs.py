@@ -24,6 +24,7 @@ from pyflow_yarn.filesystem import BUFFER_SIZE, FileStatus
 READ_BUFFER = 1 << 20
 CONNECT_SECONDS = 3.0
 DEFAULT_PORT = 8020
+_KERBEROS = re.compile(r'GSSAPIError\(.*, "([^"]*)"', re.DOTALL)
 _REMOTE = re.compile(r'RPCError\("(?:[\w$]+\.)*([\w$]+)", "(.*)', re.DOTALL)
 _REASONS = (
     ("SafeModeException", errno.EROFS, "the NameNode is in safe mode, HDFS is read-only: wait, or end the safe mode"),
@@ -284,6 +285,8 @@ def translated(error: Exception) -> OSError:
         return OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     if isinstance(error, FileExistsError):
         return OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+    if kerberos := _KERBEROS.search(text):
+        return OSError(errno.EACCES, f"HDFS wants Kerberos: {kerberos[1]}: run kinit")
     remote = _REMOTE.search(text)
     kind, message = (remote[1], remote[2]) if remote else (type(error).__name__, text)
     message = message.replace("\\n", "\n").replace('\\"', '"').split("\n", 1)[0].rstrip('.")')

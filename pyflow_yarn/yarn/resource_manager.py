@@ -10,8 +10,9 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
-from pyflow_yarn.errors import ExternalError
+from pyflow_yarn.errors import ConfigurationError, ExternalError
 from pyflow_yarn.yarn import ApplicationNotFoundError, ApplicationReport
+from pyflow_yarn.yarn.kerberos import NegotiationHandler
 from pyflow_yarn.yarn.resources import Node, Queue, Resource, read_nodes, read_queues, read_resource
 
 REQUEST_SECONDS = 10.0
@@ -28,7 +29,7 @@ class ResourceManager:
         self._addresses = list(addresses)
         self._user = user
         # Clusters are reached directly: an edge node's HTTP proxy is for the world outside.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NegotiationHandler())
 
     def check(self) -> None:
         """Raise unless it answers. Hadoop's own libraries go on trying for a quarter of an hour."""
@@ -81,6 +82,8 @@ class ResourceManager:
                 if refusal.code in (400, 401, 403):
                     raise RefusedError(f"YARN at {address} refuses it: {text or refusal.reason}.") from None
                 failures.append(f"{address} answers {refusal.code} {text or refusal.reason}")
+            except ConfigurationError:
+                raise
             # What is no JSON is a standby's hint at the active one, which is among the addresses.
             except (OSError, http.client.HTTPException, ValueError) as failure:
                 failures.append(f"{address}: {getattr(failure, 'reason', None) or failure}")

@@ -22,10 +22,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.hadoop.installation import IMAGE, Installation, install
+from pyflow_yarn.yarn.kerberos import NegotiationHandler
+from tests.hadoop.installation import IMAGE, Installation, install, install_kerberos
 from tests.hadoop.providers import ENTRYPOINT, provide
 
 DAEMONS = ("namenode", "datanode", "resourcemanager", "nodemanager1", "nodemanager2", "zookeeper")
+KERBEROS_DAEMONS = ("kdc", "namenode", "datanode", "resourcemanager", "nodemanager1")
 ENDED = ("FINISHED", "FAILED", "KILLED")
 START_SECONDS = 300.0
 # What WebHDFS says while a NameNode that has been started anew and its DataNode get to know each other: the DataNode
@@ -33,7 +35,7 @@ START_SECONDS = 300.0
 STARTED_ANEW = ("EOFException", "Failed to find datanode")
 # Below the ports that the kernel gives to clients.
 PORTS = range(12000, 30000)
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), NegotiationHandler())
 
 
 class NotReady(Exception):
@@ -58,11 +60,11 @@ def wait_until(what: str, true: Callable[[], object], seconds: float = START_SEC
 class Hadoop:
     """A cluster that is up: where its services are, what runs on it, and the means to disturb it."""
 
-    def __init__(self, folder: Path, installation: Installation) -> None:
+    def __init__(self, folder: Path, installation: Installation, daemons: tuple[str, ...] = DAEMONS) -> None:
         begin = time.monotonic()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.addresses = choose_addresses()
+        self.addresses = choose_addresses(daemons)
         (folder / "addresses.json").write_text(json.dumps(self.addresses))
         base = {**os.environ, **installation.environment()}
         subprocess.run([sys.executable, "-P", str(ENTRYPOINT), str(folder), "client"], env=base, check=True)
@@ -73,9 +75,12 @@ class Hadoop:
         self.env = {**os.environ, **self.exports}
         self._daemons = provide(folder, installation)
         try:
-            for name in DAEMONS:
+            for name in daemons:
                 self._daemons.start(name)
-            for name in DAEMONS:
+                if name == "kdc":
+                    # The others begin by logging in.
+                    self.wait_for(name)
+            for name in daemons:
                 self.wait_for(name)
         except BaseException:
             self._daemons.close()
@@ -155,6 +160,9 @@ class Hadoop:
             return int(state["NumLiveDataNodes"]) == 1 and int(state["CapacityRemaining"]) > 0
         if name == "resourcemanager":
             return bool(self.rm("cluster/info")["clusterInfo"]["state"] == "STARTED")
+        if name == "kdc":
+            socket.create_connection((self.addresses[name], int(self.addresses["kdc_tickets"])), 5).close()
+            return True
         if name == "zookeeper":
             address = (self.addresses[name], int(self.addresses["zookeeper_client"]))
             with socket.create_connection(address, 5) as connection:
@@ -291,17 +299,22 @@ class Hadoop:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start_hadoop(folder: Path) -> Hadoop:
-    """Bring up a cluster whose data and configuration are in a folder."""
-    return Hadoop(folder, install())
+def start_hadoop(folder: Path, daemons: tuple[str, ...] = DAEMONS) -> Hadoop:
+    """Bring up a cluster whose data and configuration are in a folder; one with a ``kdc`` wants tickets."""
+    if "kdc" in daemons:
+        install_kerberos()
+    return Hadoop(folder, install(), daemons)
 
 
-def choose_addresses() -> dict[str, str]:
+def choose_addresses(daemons: tuple[str, ...] = DAEMONS) -> dict[str, str]:
     """Ports that are free on loopback, and for each node of YARN a host of its own."""
     # All but the nodes are at 127.0.0.1: the NameNode takes a DataNode for the host that its connection comes from.
     chance = random.SystemRandom()
     block = f"127.{chance.randrange(1, 255)}.{chance.randrange(255)}"
-    hosts = dict.fromkeys(DAEMONS, "127.0.0.1") | {"nodemanager1": f"{block}.1", "nodemanager2": f"{block}.2"}
+    hosts = dict.fromkeys((*DAEMONS, *daemons), "127.0.0.1") | {
+        "nodemanager1": f"{block}.1",
+        "nodemanager2": f"{block}.2",
+    }
     settings = json.loads((IMAGE / "settings.json").read_text())
     services = [f"{kind}_{port}" for kind, daemon in settings["daemons"].items() for port in daemon["ports"]]
     free = (port for port in chance.sample(PORTS, len(PORTS)) if _free("127.0.0.1", port))

@@ -16,7 +16,9 @@ COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-depende
 UNUSED_JARS = ("*osx*", "*windows*", "*macos*", "mssql-jdbc*")
 COMMANDS = ("hadoop", "hdfs", "yarn")
 DOWNLOAD_SECONDS = 900
-PACKAGES = ("openjdk-17-jdk-headless", "maven")
+JAVA_PACKAGES = ("openjdk-17-jdk-headless", "maven")
+KERBEROS_COMMANDS = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit")
+KERBEROS_PACKAGES = ("krb5-kdc", "krb5-admin-server", "krb5-user")
 
 
 class Unavailable(Exception):
@@ -40,7 +42,7 @@ class Installation:
 def install() -> Installation:
     """Find Java and Maven, installing them where that is possible, and fetch the jars unless the cache has them."""
     if not (shutil.which("java") and shutil.which("mvn")):
-        _install_packages()
+        _install_packages(JAVA_PACKAGES, "The tests on YARN need `java` (17) and `mvn` on PATH")
     java = shutil.which("java")
     if java is None:
         raise Unavailable("The tests on YARN need Java 17, and `java` is not on PATH: install a JDK and Maven.")
@@ -48,12 +50,19 @@ def install() -> Installation:
     return Installation(java_home, _fetch_jars())
 
 
-def _install_packages() -> None:
+def install_kerberos() -> None:
+    """Have MIT Kerberos on PATH: the key distribution centre and ``kinit``."""
+    if not all(shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin") for command in KERBEROS_COMMANDS):
+        _install_packages(KERBEROS_PACKAGES, "The tests with Kerberos need MIT Kerberos, with its server, on PATH")
+
+
+def _install_packages(packages: tuple[str, ...], need: str) -> None:
+    names = " ".join(packages)
     if os.geteuid() or not shutil.which("apt-get"):
-        raise Unavailable("The tests on YARN need `java` (17) and `mvn` on PATH: install a JDK and Maven.")
+        raise Unavailable(f"{need}: install it (Debian, Ubuntu: apt install {names}).")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (("update",), ("install", "-y", "--no-install-recommends", *PACKAGES)):
-        run(["apt-get", "-q", *arguments], f"apt-get could not install {' and '.join(PACKAGES)}", environment)
+    for arguments in (("update",), ("install", "-y", "--no-install-recommends", *packages)):
+        run(["apt-get", "-q", *arguments], f"apt-get could not install {names}", environment)
 
 
 def _fetch_jars() -> Path:

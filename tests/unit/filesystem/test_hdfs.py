@@ -71,6 +71,14 @@ def closed_port() -> int:
         ),
         (
             RuntimeError,
+            'GSSAPIError(GssMajorCodes { raw: "0x00070000", routine_error: "GSS_S_NO_CRED" }, 2529639053, '
+            '"No credentials were supplied: No Kerberos credentials available (default cache: FILE:/tmp/none)")',
+            errno.EACCES,
+            "HDFS wants Kerberos: No credentials were supplied: No Kerberos credentials available"
+            " (default cache: FILE:/tmp/none): run kinit",
+        ),
+        (
+            RuntimeError,
             'RPCError("java.io.IOException", "Something odd.\\n\\tat org")',
             errno.EIO,
             "HDFS says: Something odd (IOException)",

@@ -1,0 +1,146 @@
+"""A Hadoop that wants tickets: MIT's key distribution centre, HDFS with encrypted data, YARN, and Kerberos for HTTP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hadoop.cluster import KERBEROS_DAEMONS, Hadoop, start_hadoop
+from tests.hadoop.installation import Unavailable
+
+# Runs in containers, where nobody has a ticket: YARN has given them the tokens that the driver got for alice.
+COPY = """
+import os
+from pyflow_yarn.filesystem import file_system
+source, target = os.environ["SOURCE"], os.environ["TARGET"]
+files = file_system(source)
+with files.open(source) as old, files.create(target + ".part") as new:
+    new.write(old.read())
+files.rename(target + ".part", target)
+"""
+CLIENT = """
+import os, shlex, sys
+from dataclasses import replace
+from pathlib import Path
+from pyflow_yarn.filesystem import file_system
+from pyflow_yarn.yarn import ProcessSpec, wait_until_ended
+from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
+from pyflow_yarn.yarn.kerberos import log_in, logged_in
+from pyflow_yarn.yarn.skein_adapter import SkeinYarn
+from tests.yarn.conformance import SECONDS, Events, application, wait_for
+
+folder, way, copy, *keytab = sys.argv[1:]
+principal = "alice@PYFLOW.TEST"
+if keytab:
+    log_in(principal, keytab[0])
+assert logged_in() == principal
+place = f"hdfs:///user/alice/{way}"
+files = file_system(place)
+files.make_directories(place)
+content = os.urandom(3_000_000)
+with files.create(f"{place}/a") as file:
+    file.write(content)
+
+def copying(source, target):
+    command = f"export KRB5CCNAME=FILE:/nowhere; {sys.executable} -c {shlex.quote(copy)} || exit 1; exec sleep 900"
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {"SOURCE": f"{place}/{source}", "TARGET": f"{place}/{target}", "PYTHONPATH": paths}
+    return ProcessSpec(command, memory_mb=384, environment=environment)
+
+login = {"keytab": keytab[0], "principal": principal} if keytab else {}
+yarn = SkeinYarn(Path(folder), HadoopConfiguration.of_environment(os.environ), "alice", **login)
+try:
+    key = yarn.submit(replace(application(queue="default"), master=copying("a", "b"), worker=copying("b", "c")))
+    wait_for(lambda: yarn.report(key).ended or files.status(f"{place}/b"))
+    report = yarn.report(key)
+    assert (report.state, report.user) == ("RUNNING", "alice"), report
+    containers, events = yarn.containers(key), Events()
+    containers.start(events)
+    containers.request("worker", {})
+    wait_for(lambda: events.ended or files.status(f"{place}/c"))
+    assert not events.ended, events.ended
+    containers.close()
+    # By YARN's web services: they have had a ticket, and so know whose application it may be.
+    yarn.kill(key)
+    assert wait_until_ended(yarn, key, SECONDS).state == "KILLED"
+finally:
+    yarn.close()
+with files.open(f"{place}/c") as file:
+    assert file.read() == content
+print(key)
+"""
+REFUSED = """
+import os, sys
+from pyflow_yarn.filesystem import file_system
+from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
+from pyflow_yarn.yarn.kerberos import log_in
+from pyflow_yarn.yarn.resource_manager import ResourceManager
+manager = ResourceManager(HadoopConfiguration.of_environment(os.environ).web_addresses(), "alice")
+for try_it in (manager.check, lambda: file_system("hdfs:///").list("hdfs:///"), lambda: log_in("bob", sys.argv[1])):
+    try:
+        try_it()
+    except Exception as refusal:
+        print(type(refusal).__name__, refusal)
+"""
+
+
+# A new machine fetches Hadoop's jars and installs Kerberos.
+pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[Hadoop]:
+    """A cluster that wants tickets; this process is the superuser of its HDFS."""
+    with tempfile.TemporaryDirectory(prefix="h") as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name) / "hadoop"
+        patch.setenv("KRB5_CONFIG", str(folder / "krb5.conf"))
+        patch.setenv("KRB5_CLIENT_KTNAME", str(folder / "keytabs" / "services.keytab"))
+        patch.setenv("KRB5CCNAME", f"FILE:{folder}/tickets")
+        try:
+            hadoop = start_hadoop(folder, KERBEROS_DAEMONS)
+        except Unavailable as missing:
+            pytest.fail(str(missing), pytrace=False)
+        try:
+            hadoop.webhdfs("PUT", "/user/alice", "MKDIRS")
+            hadoop.webhdfs("PUT", "/user/alice", "SETOWNER", owner="alice")
+            yield hadoop
+        finally:
+            hadoop.close()
+
+
+def _run(hadoop: Hadoop, program: str, *arguments: str, **variables: str) -> str:
+    java = {"JDK_JAVA_OPTIONS": f"-Djava.security.krb5.conf={hadoop.folder}/krb5.conf"}
+    nobody = {"KRB5_CLIENT_KTNAME": "/nowhere", "KRB5CCNAME": "FILE:/nowhere"}
+    environment = {**hadoop.env, **nobody, **java, **variables, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("way", ["keytab", "tickets"])
+def test_an_application_of_a_user_with_a_keytab_or_tickets(secured: Hadoop, tmp_path: Path, way: str) -> None:
+    """Submitted, watched and killed; client and container read and write HDFS."""
+    keytab = str(secured.folder / "keytabs" / "alice.keytab")
+    cache = str(tmp_path / "tickets")
+    login = [keytab]
+    if way == "tickets":
+        login = []
+        subprocess.run(["kinit", "-c", cache, "-k", "-t", keytab, "alice"], check=True)
+    key = _run(secured, CLIENT, str(tmp_path), way, COPY, *login, KRB5CCNAME=f"FILE:{cache}")
+    secured.assert_nothing_left(key.strip())
+
+
+def test_who_has_no_ticket_is_told_so(secured: Hadoop) -> None:
+    """One sentence each, of YARN, of HDFS and for a keytab of somebody else."""
+    yarn, hdfs, keytab = _run(secured, REFUSED, str(secured.folder / "keytabs" / "alice.keytab")).splitlines()
+    assert yarn.startswith("ConfigurationError HTTP@127.0.0.1 wants Kerberos: No Kerberos credentials available")
+    assert hdfs.startswith("PermissionError [Errno 13] HDFS wants Kerberos: No credentials were supplied")
+    assert keytab.startswith("ConfigurationError The keytab ")
+    assert "Can't find client principal bob@PYFLOW.TEST" in keytab
