@@ -72,6 +72,7 @@ class HadoopConfiguration:
 
     def changed(self, folder: Path, changes: Mapping[str, str]) -> HadoopConfiguration:
         """Its files, written into another folder, in which ``changes`` are properties."""
+        folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
             if path.is_file() and path.name not in FILES:
                 shutil.copy(path, folder)

@@ -18,7 +18,7 @@ def hadoop_configuration(
 ) -> HadoopConfiguration:
     """The configuration; ``environment`` is made to lead to it, for whatever reads Hadoop's files by itself.
 
-    Changed files are written into ``folder``, which has to stay as long as they are wanted.
+    Changed files are written into ``folder``, which is made then, and has to stay as long as they are wanted.
     """
     _lead_to_configuration(configuration, environment)
     hadoop = HadoopConfiguration.of_environment(environment)

@@ -72,7 +72,6 @@ def test_another_folder_has_changed_properties_in_each_file(tmp_path: Path) -> N
     (original / "topology.map").write_text("x")
     (original / "shellprofile.d").mkdir()
     target = tmp_path / "changed"
-    target.mkdir()
     changed = configuration.changed(target, {"a": "3", "c": "4"})
     assert [changed.get(key) for key in "abc"] == ["3", "2", "4"]
     assert [HadoopConfiguration(original).get(key) for key in "abc"] == ["1", "2", ""]

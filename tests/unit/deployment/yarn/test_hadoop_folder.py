@@ -21,9 +21,7 @@ def no_common_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Path:
-    folder = tmp_path / "changed"
-    folder.mkdir()
-    return folder
+    return tmp_path / "changed"
 
 
 def _folder(path: Path) -> str:
@@ -37,7 +35,7 @@ def test_the_environment_comes_first(tmp_path: Path, changed: Path) -> None:
     environment = {"HADOOP_CONF_DIR": named, "HADOOP_HOME": "/nowhere"}
     found = hadoop_configuration({"env.hadoop.conf.dir": other}, environment, changed)
     assert (found.folder, environment["HADOOP_CONF_DIR"]) == (Path(named), named)
-    assert not list(changed.iterdir())
+    assert not changed.exists()
 
 
 def test_what_it_does_not_name_is_in_the_configuration(tmp_path: Path, changed: Path) -> None:
