@@ -133,6 +133,16 @@ def hdfs_folder(hadoop: Hadoop) -> Iterator[str]:
 
 
 @pytest.fixture
+def read_only_hdfs(hadoop: Hadoop) -> Iterator[None]:
+    """HDFS in safe mode."""
+    hadoop.run("hdfs", "dfsadmin", "-safemode", "enter")
+    try:
+        yield
+    finally:
+        hadoop.run("hdfs", "dfsadmin", "-safemode", "leave")
+
+
+@pytest.fixture
 def file_permissions() -> Iterator[None]:
     """Permissions of files hold in this test, for the superuser too."""
     with permissions_hold():

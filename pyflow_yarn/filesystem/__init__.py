@@ -7,6 +7,8 @@ theirs is used first, in the process that uses it: never before a fork.
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterable
 from typing import IO, NamedTuple, Protocol
 
 from pyflow_yarn.errors import NotYetSupportedError
@@ -15,12 +17,16 @@ BUFFER_SIZE = 1 << 18
 
 
 class FileStatus(NamedTuple):
-    """What a file system says about a file or directory; ``modified`` is in milliseconds of the epoch."""
+    """What a file system says about a file or directory; ``modified`` is in milliseconds of the epoch.
+
+    ``mode``: who may do what, as Unix writes it.
+    """
 
     path: str
     length: int
     modified: int
     is_directory: bool
+    mode: int
 
     @property
     def name(self) -> str:
@@ -40,8 +46,11 @@ class FileSystem(Protocol):
     def open(self, path: str) -> IO[bytes]:
         """A file for reading, from wherever it is sought to."""
 
-    def create(self, path: str) -> IO[bytes]:
-        """A new file for writing; ``FileExistsError`` if there is one."""
+    def create(self, path: str, private: bool = False) -> IO[bytes]:
+        """A new file for writing, in a directory that is there; ``FileExistsError`` if there is one.
+
+        What is ``private`` is for its owner alone.
+        """
 
     def sync(self, file: IO[bytes]) -> None:
         """Return when what was written to a file of ``create`` outlives the machine."""
@@ -50,7 +59,13 @@ class FileSystem(Protocol):
         """Close and delete a file of ``create``, without writing what is still buffered."""
 
     def rename(self, source: str, target: str) -> None:
-        """Give a file another name in one step; ``FileExistsError`` if that is taken."""
+        """Give a file or directory another name in one step; ``FileExistsError`` if that is taken.
+
+        Only an empty directory may have to give way to a directory.
+        """
+
+    def replace(self, source: str, target: str) -> None:
+        """Give a file another name in one step, in place of the file that has it."""
 
     def sync_directory(self, path: str) -> None:
         """Return when the names in a directory outlive the machine."""
@@ -58,8 +73,8 @@ class FileSystem(Protocol):
     def delete(self, path: str, recursive: bool = False) -> bool:
         """Delete a file or directory; False if there is none."""
 
-    def make_directories(self, path: str) -> None:
-        """Make a directory and those above it, unless they are there."""
+    def make_directories(self, path: str, private: bool = False) -> None:
+        """Make a directory and those above it, unless they are there; ``private`` is about the first."""
 
 
 def is_local(path: str) -> bool:
@@ -89,3 +104,27 @@ def join(directory: str, name: str) -> str:
 def parent(path: str) -> str:
     """The directory that a file is in."""
     return path.rpartition("/")[0]
+
+
+def replace_file(
+    files: FileSystem, path: str, content: Iterable[bytes], *, private: bool = False, sync: bool = True
+) -> None:
+    """Put a file in place in one step, whole, whether there is one or not; its directory must be there.
+
+    Without ``sync`` it outlives this process, but not the machine.
+    """
+    directory, _, name = path.rpartition("/")
+    temporary = join(directory, f".{name}.{secrets.token_hex(4)}")
+    file = files.create(temporary, private)
+    try:
+        for piece in content:
+            file.write(piece)
+        if sync:
+            files.sync(file)
+        file.close()
+        files.replace(temporary, path)
+    except BaseException:
+        files.discard(file, temporary)
+        raise
+    if sync:
+        files.sync_directory(directory)

@@ -33,6 +33,7 @@ _REASONS = (
     ("minReplication", errno.ENOSPC, "no DataNode takes the block: HDFS is full, or its DataNodes are down"),
     ("ParentNotDirectoryException", errno.ENOTDIR, os.strerror(errno.ENOTDIR)),
     ("Path is not a directory", errno.EEXIST, os.strerror(errno.EEXIST)),
+    ("must both be directories", errno.EEXIST, os.strerror(errno.EEXIST)),
     ("Path is not a file", errno.EISDIR, os.strerror(errno.EISDIR)),
     ("PathIsNotEmptyDirectoryException", errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY)),
 )
@@ -62,13 +63,14 @@ class HdfsFileSystem:
         with _errors():
             return io.BufferedReader(_Input(client.read(name)), READ_BUFFER)
 
-    def create(self, path: str) -> IO[bytes]:
+    def create(self, path: str, private: bool = False) -> IO[bytes]:
         """See ``FileSystem``."""
         from hdfs_native import WriteOptions
 
         _, client, name = _located(path)
+        options = WriteOptions(permission=0o600 if private else 0o644, overwrite=False, create_parent=False)
         with _errors():
-            return io.BufferedWriter(_Output(client.create(name, WriteOptions(overwrite=False))), BUFFER_SIZE)
+            return io.BufferedWriter(_Output(client.create(name, options)), BUFFER_SIZE)
 
     def sync(self, file: IO[bytes]) -> None:
         """See ``FileSystem``."""
@@ -89,6 +91,12 @@ class HdfsFileSystem:
         with _errors():
             client.rename(name, _split(target)[1], overwrite=False)
 
+    def replace(self, source: str, target: str) -> None:
+        """See ``FileSystem``."""
+        _, client, name = _located(source)
+        with _errors():
+            client.rename(name, _split(target)[1], overwrite=True)
+
     def sync_directory(self, path: str) -> None:
         """Nothing: a NameNode has written its log before it answers."""
 
@@ -98,11 +106,11 @@ class HdfsFileSystem:
         with _errors():
             return bool(client.delete(name, recursive))
 
-    def make_directories(self, path: str) -> None:
+    def make_directories(self, path: str, private: bool = False) -> None:
         """See ``FileSystem``."""
         _, client, name = _located(path)
         with _errors():
-            client.mkdirs(name, create_parent=True)
+            client.mkdirs(name, 0o700 if private else 0o755, create_parent=True)
 
 
 class _Input(io.RawIOBase):
@@ -165,7 +173,7 @@ def _output(file: IO[bytes]) -> _Output:
 
 
 def _status(prefix: str, found: Any) -> FileStatus:
-    return FileStatus(prefix + found.path, found.length, found.modification_time, found.isdir)
+    return FileStatus(prefix + found.path, found.length, found.modification_time, found.isdir, found.permission)
 
 
 def _split(path: str) -> tuple[str, str]:

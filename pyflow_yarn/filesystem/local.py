@@ -12,6 +12,7 @@ from typing import IO
 from pyflow_yarn.filesystem import BUFFER_SIZE, FileStatus
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EACCES})
+_TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 
 
 class LocalFileSystem:
@@ -26,16 +27,20 @@ class LocalFileSystem:
 
     def list(self, path: str) -> list[FileStatus]:
         """See ``FileSystem``."""
+        found = []
         with os.scandir(path) as entries:
-            return sorted(_status(entry.path, entry.stat()) for entry in entries)
+            for entry in entries:
+                with suppress(FileNotFoundError):  # gone meanwhile
+                    found.append(_status(entry.path, entry.stat()))
+        return sorted(found)
 
     def open(self, path: str) -> IO[bytes]:
         """See ``FileSystem``."""
         return open(path, "rb", buffering=0)
 
-    def create(self, path: str) -> IO[bytes]:
+    def create(self, path: str, private: bool = False) -> IO[bytes]:
         """See ``FileSystem``."""
-        return open(path, "xb", buffering=BUFFER_SIZE)
+        return open(path, "xb", buffering=BUFFER_SIZE, opener=_private if private else None)
 
     def sync(self, file: IO[bytes]) -> None:
         """See ``FileSystem``."""
@@ -66,10 +71,20 @@ class LocalFileSystem:
                 raise
             if os.path.lexists(target):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
-            # Without hard links, a file that others make in this very moment would be lost.
-            os.rename(source, target)
+            # Without hard links, a file that others make in this very moment would be lost. A directory is not: no
+            # other directory takes its place unless it is empty.
+            try:
+                os.rename(source, target)
+            except OSError as taken:
+                if taken.errno not in _TAKEN:
+                    raise
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
             return
         self.delete(source)
+
+    def replace(self, source: str, target: str) -> None:
+        """See ``FileSystem``."""
+        os.replace(source, target)
 
     def sync_directory(self, path: str) -> None:
         """See ``FileSystem``."""
@@ -93,13 +108,18 @@ class LocalFileSystem:
             return False
         return True
 
-    def make_directories(self, path: str) -> None:
+    def make_directories(self, path: str, private: bool = False) -> None:
         """See ``FileSystem``."""
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(path, 0o700 if private else 0o777, exist_ok=True)
 
 
 def _status(path: str, found: os.stat_result) -> FileStatus:
-    return FileStatus(path, found.st_size, found.st_mtime_ns // 1_000_000, stat.S_ISDIR(found.st_mode))
+    is_directory, mode = stat.S_ISDIR(found.st_mode), stat.S_IMODE(found.st_mode)
+    return FileStatus(path, found.st_size, found.st_mtime_ns // 1_000_000, is_directory, mode)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _same_file(source: str, target: str) -> bool:

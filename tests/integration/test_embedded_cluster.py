@@ -397,13 +397,13 @@ def test_what_prevents_a_start_is_said_in_one_sentence(key: str, value: str, rea
 def test_a_job_manager_that_cannot_start_ends_the_cluster_with_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
     with embedded_cluster() as cluster:
         wait_until("leadership", (cluster.directory / "endpoint.json").exists)
-        (cluster.directory / "jobstore" / "epoch").write_text("damaged")
+        (cluster.directory / "jobstore" / "format").write_text("damaged")
         cluster.kill(cluster.one("jobmanager"))
         assert cluster.local._process is not None
         assert cluster.local._process.wait(20) == 1
     text = capfd.readouterr().err
     assert "The JobManager died 5 times within 60 s" in text
-    assert "epoch is damaged" in text
+    assert "has layout version damaged, this version reads 2" in text
     assert "Traceback" not in text
 
 

@@ -195,7 +195,7 @@ def test_a_damaged_job_store_is_named(standalone: Standalone, capfd: pytest.Capt
     wait_until("leadership", (standalone.job_manager_directory / "endpoint.json").exists)
     job_manager.send_signal(signal.SIGTERM)
     assert job_manager.wait(10) == 0
-    entry = standalone.job_manager_directory / "jobstore" / "jobs" / ("1" * 32)
+    entry = standalone.job_manager_directory / "jobstore" / "epoch-1" / f"job-{'1' * 32}"
     entry.write_bytes(b"nothing")
     assert standalone.start_job_manager().wait(10) == 1
     assert capfd.readouterr().err.startswith(f"{entry} is no entry of a job store: restore the file")
@@ -206,7 +206,7 @@ def test_a_job_manager_that_another_replaced_ends(standalone: Standalone) -> Non
     job_manager = standalone.start_job_manager()
     standalone.start_task_manager("t1")
     with standalone.connected(1) as executor:
-        DirectoryJobStore(standalone.job_manager_directory / "jobstore").claim_epoch()
+        DirectoryJobStore(str(standalone.job_manager_directory / "jobstore")).claim_epoch()
         with contextlib.suppress(PyflowError):
             collect(executor)
         assert job_manager.wait(10) == 1

@@ -7,7 +7,7 @@ import gzip
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,16 +27,6 @@ Run = Callable[..., Completed]
 def run(flink: Flink, hadoop: Hadoop) -> Run:
     """``bin/flink run`` as on an edge node."""
     return functools.partial(flink, "run", env={"HADOOP_CONF_DIR": str(hadoop.conf_dir)})
-
-
-@pytest.fixture
-def read_only(hadoop: Hadoop) -> Iterator[None]:
-    """HDFS in safe mode."""
-    hadoop.run("hdfs", "dfsadmin", "-safemode", "enter")
-    try:
-        yield
-    finally:
-        hadoop.run("hdfs", "dfsadmin", "-safemode", "leave")
 
 
 def lines(hadoop: Hadoop, folder: str) -> list[str]:
@@ -117,7 +107,9 @@ def test_what_cannot_be_is_said(run: Run, flink: Flink, hadoop: Hadoop, hdfs_fol
     assert "Permission denied: user=stranger, access=WRITE" in sentence(done)
 
 
-def test_a_file_system_that_is_read_only_is_told(run: Run, hadoop: Hadoop, hdfs_folder: str, read_only: None) -> None:
+def test_a_file_system_that_is_read_only_is_told(
+    run: Run, hadoop: Hadoop, hdfs_folder: str, read_only_hdfs: None
+) -> None:
     done = run(COUNT, "--output", f"hdfs://{hdfs_folder}/out")
     assert done.returncode == 31
     assert "the NameNode is in safe mode, HDFS is read-only: wait, or end the safe mode" in done.stderr

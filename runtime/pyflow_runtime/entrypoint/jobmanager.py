@@ -84,7 +84,7 @@ def run(
         rpc_address=rpc_address,
         token=read_secret(layout.token, create=False) if wants_token else None,
         secret=read_secret(layout.secret, create=False),
-        store=lambda: DirectoryJobStore(layout.job_store, sync=outlives_machine),
+        store=lambda: DirectoryJobStore(str(layout.job_store), sync=outlives_machine),
         driver=driver,
         tls=tls,
         authority=authority,

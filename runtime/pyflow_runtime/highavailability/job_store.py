@@ -7,6 +7,7 @@ older ones are refused.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -44,11 +45,15 @@ class JobCommit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredJobs(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store holds: graphs of jobs that have not ended, commits of some of them, results of ended ones."""
+    """What the store holds: graphs of jobs that have not ended, commits of some of them, results of ended ones.
+
+    ``blobs``: the keys of all blobs.
+    """
 
     graphs: list[JobGraph]
     commits: list[JobCommit]
     results: list[JobResult]
+    blobs: frozenset[str] = frozenset()
 
 
 class JobStore(Protocol):
@@ -68,3 +73,15 @@ class JobStore(Protocol):
 
     def put_result(self, result: JobResult, epoch: int) -> None:
         """Keep a job's result and forget its graph and commit; the same again changes nothing."""
+
+    def put_blob(self, key: str, content: Iterable[bytes], epoch: int) -> None:
+        """Keep a blob, named by the sha256 of its content; the same again changes nothing."""
+
+    def read_blob(self, key: str, epoch: int) -> Iterator[bytes]:
+        """A blob in pieces, for the leader of that epoch."""
+
+    def delete_blobs(self, keys: Iterable[str], epoch: int) -> None:
+        """Forget blobs that no job in the store names; an older epoch deletes nothing.
+
+        A deletion that is under way while a newer epoch is claimed may still happen.
+        """

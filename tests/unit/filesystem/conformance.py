@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from pyflow_yarn.filesystem import file_system, join, parent
+from pyflow_yarn.filesystem import file_system, join, parent, replace_file
 
 
 def a_file_is_made_once_and_renamed_without_replacing_another(folder: str) -> None:
@@ -46,6 +47,76 @@ def a_file_is_made_once_and_renamed_without_replacing_another(folder: str) -> No
     assert not files.delete(inner)
 
 
+def a_directory_is_renamed_whole_and_takes_no_other_place(folder: str) -> None:
+    files = file_system(folder)
+    first, second, third = (join(folder, name) for name in ("first", "second", "third"))
+    for directory in (first, second):
+        files.make_directories(join(directory, "inner"))
+        files.create(join(directory, f"inner/{directory[-1]}")).close()
+    with pytest.raises(FileExistsError):
+        files.rename(first, second)
+    files.create(third).close()
+    with pytest.raises(FileExistsError):
+        files.rename(first, third)
+    files.delete(third)
+    files.rename(first, third)
+    assert [found.path for found in files.list(join(third, "inner"))] == [join(third, "inner/t")]
+    with pytest.raises(FileNotFoundError):
+        files.rename(first, third)
+
+
+def what_is_written_needs_its_directory(folder: str) -> None:
+    files = file_system(folder)
+    old, new = join(folder, "old"), join(folder, "new")
+    files.make_directories(old)
+    files.create(join(old, "there")).close()
+    file = files.create(join(old, "file"))
+    file.write(b"written")
+    files.rename(old, new)
+    file.close()
+    for write in (
+        lambda: files.create(join(old, "other")),
+        lambda: files.replace(join(old, "there"), join(old, "other")),
+        lambda: files.rename(join(old, "there"), join(old, "other")),
+        lambda: files.replace(join(new, "there"), join(old, "other")),
+        lambda: files.list(old),
+    ):
+        with pytest.raises(FileNotFoundError):
+            write()
+    assert not files.delete(join(old, "there"))
+    assert files.status(old) is None
+
+
+def a_file_takes_the_place_of_another_in_one_step(folder: str) -> None:
+    files = file_system(folder)
+    path = join(folder, "file")
+
+    def interrupted() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError(errno.ENOSPC, "no space")
+
+    for content in ((b"0123456789" * 100_000, b"end"), (b"second",), ()):
+        for sync in (True, False):
+            replace_file(files, path, content, sync=sync)
+            with pytest.raises(OSError, match="no space"):
+                replace_file(files, path, interrupted(), sync=sync)
+            with files.open(path) as file:
+                assert file.read() == b"".join(content)
+    with pytest.raises(FileNotFoundError):
+        replace_file(files, join(folder, "nowhere/file"), [b""])
+    assert [found.path for found in files.list(folder)] == [path]
+
+
+def what_is_private_is_its_owners(folder: str) -> None:
+    files = file_system(folder)
+    files.make_directories(join(folder, "above/private"), private=True)
+    files.create(join(folder, "above/private/file"), private=True).close()
+    replace_file(files, join(folder, "above/private/replaced"), [b""], private=True)
+    found = [files.status(join(folder, name)) for name in ("above/private", "above/private/file")]
+    assert [entry and entry.mode for entry in found] == [0o700, 0o600]
+    assert [entry.mode for entry in files.list(join(folder, "above/private"))] == [0o600, 0o600]
+
+
 def a_file_is_read_from_wherever_it_is_sought_to(folder: str) -> None:
     files = file_system(folder)
     path = join(folder, "file")
@@ -76,6 +147,10 @@ def a_discarded_file_leaves_nothing(folder: str) -> None:
 
 ALL = (
     a_file_is_made_once_and_renamed_without_replacing_another,
+    a_directory_is_renamed_whole_and_takes_no_other_place,
+    what_is_written_needs_its_directory,
+    a_file_takes_the_place_of_another_in_one_step,
+    what_is_private_is_its_owners,
     a_file_is_read_from_wherever_it_is_sought_to,
     a_discarded_file_leaves_nothing,
 )

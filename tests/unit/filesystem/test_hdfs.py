@@ -153,12 +153,12 @@ def test_patterns_and_hidden_names_count_as_on_local_paths(monkeypatch: pytest.M
 
     def status(self: object, path: str) -> FileStatus | None:
         name = path.removeprefix("hdfs://h")
-        return FileStatus(path, 1, 0, tree[name]) if name in tree else None
+        return FileStatus(path, 1, 0, tree[name], 0o644) if name in tree else None
 
     def listing(self: object, path: str) -> list[FileStatus]:
         name = path.removeprefix("hdfs://h")
         below = sorted(each for each in tree if each.rpartition("/")[0] == name)
-        return [FileStatus(f"hdfs://h{each}", 1, 0, tree[each]) for each in below]
+        return [FileStatus(f"hdfs://h{each}", 1, 0, tree[each], 0o644) for each in below]
 
     monkeypatch.setattr(hdfs.HdfsFileSystem, "status", status)
     monkeypatch.setattr(hdfs.HdfsFileSystem, "list", listing)

@@ -1,10 +1,10 @@
-"""What every JobStore promises (the conformance suite), and what the directory adds."""
+"""The JobStore in a directory: what every JobStore promises, its format, and the fence step by step."""
 
 from __future__ import annotations
 
+import itertools
 import os
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,120 +19,45 @@ from pyflow_runtime.highavailability.job_store import (
     JobResult,
     JobStore,
     StaleEpochError,
-    StoredJobs,
 )
-from pyflow_yarn.errors import Domain, ExternalError, FailureInfo
-from pyflow_yarn.graph.job_graph import FORMAT_VERSION, JobGraph, JobVertex
+from pyflow_yarn.errors import ExternalError
+from pyflow_yarn.filesystem.local import LocalFileSystem
+from pyflow_yarn.graph.job_graph import FORMAT_VERSION, JobGraph
+from tests.unit.filesystem.memory import MemoryFileSystem, Node
+from tests.unit.highavailability import conformance
+from tests.unit.highavailability.conformance import graph, result
 
-STORES: dict[str, Callable[[Path], JobStore]] = {
-    "directory": lambda path: DirectoryJobStore(path / "store"),
-    "directory, unsynced": lambda path: DirectoryJobStore(path / "store", sync=False),
+
+def in_memory(path: Path) -> Callable[[], JobStore]:
+    tree: dict[str, Node] = {}
+    return lambda: DirectoryJobStore("/a/store", files=MemoryFileSystem(tree))
+
+
+STORES: dict[str, Callable[[Path], Callable[[], JobStore]]] = {
+    "local": lambda path: lambda: DirectoryJobStore(f"{path}/a/store"),
+    "local, unsynced": lambda path: lambda: DirectoryJobStore(f"{path}/a/store", sync=False),
+    "in memory": in_memory,
 }
 
 
-def graph(number: int, name: str = "job") -> JobGraph:
-    vertex = JobVertex(id="a" * 32, name="v", parallelism=1, max_parallelism=128, operators=[])
-    return JobGraph(job_id=f"{number:032x}", name=name, vertices=[vertex], edges=[], configuration={"a.b": "c"})
-
-
-def result(number: int, failure: FailureInfo | None = None) -> JobResult:
-    return JobResult(
-        job_id=f"{number:032x}", status=JobStatus.FAILED if failure else JobStatus.FINISHED, failure=failure
-    )
-
-
-@pytest.fixture(params=sorted(STORES))
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], JobStore]:
-    return lambda: STORES[request.param](tmp_path)
-
-
-def test_an_empty_store(reopen: Callable[[], JobStore]) -> None:
-    assert reopen().recover() == StoredJobs(graphs=[], commits=[], results=[])
-
-
-def test_epochs_grow_and_survive(reopen: Callable[[], JobStore]) -> None:
-    store = reopen()
-    first = store.claim_epoch()
-    second = store.claim_epoch()
-    assert 0 < first < second < reopen().claim_epoch()
-
-
-def test_jobs_survive_until_they_have_a_result(reopen: Callable[[], JobStore]) -> None:
-    store = reopen()
-    epoch = store.claim_epoch()
-    store.put_job(graph(1), epoch)
-    store.put_job(graph(1), epoch)
-    store.put_job(graph(2), epoch)
-    store.put_commit(JobCommit(job_id=graph(1).job_id, payload=b"1"), epoch)
-    store.put_commit(JobCommit(job_id=graph(2).job_id, payload=b"2"), epoch)
-    failure = FailureInfo(exception="ValueError", message="no", domain=Domain.USER, record="'x'")
-    store.put_result(result(2, failure), epoch)
-    store.put_result(result(2, failure), epoch)
-    stored = StoredJobs(
-        graphs=[graph(1)],
-        commits=[JobCommit(job_id=graph(1).job_id, payload=b"1")],
-        results=[result(2, failure)],
-    )
-    assert reopen().recover() == stored
-    store.put_job(graph(2), epoch)
-    store.put_commit(JobCommit(job_id=graph(2).job_id, payload=b"2"), epoch)
-    assert reopen().recover() == stored, "a job with a result never comes back"
-
-
-def test_a_result_without_a_graph_is_kept(reopen: Callable[[], JobStore]) -> None:
-    store = reopen()
-    store.put_result(result(5), store.claim_epoch())
-    assert store.recover() == StoredJobs(graphs=[], commits=[], results=[result(5)])
-
-
-def test_an_older_epoch_cannot_write(reopen: Callable[[], JobStore]) -> None:
-    old_leader = reopen()
-    old = old_leader.claim_epoch()
-    old_leader.put_job(graph(1), old)
-    new = reopen().claim_epoch()
-    with pytest.raises(StaleEpochError, match=f"epoch {old} .* epoch {new}"):
-        old_leader.put_job(graph(2), old)
-    with pytest.raises(StaleEpochError):
-        old_leader.put_result(result(1), old)
-    with pytest.raises(StaleEpochError):
-        old_leader.put_commit(JobCommit(job_id=graph(1).job_id, payload=b""), old)
-    assert reopen().recover().graphs == [graph(1)]
-
-
-def test_ids_are_no_paths(reopen: Callable[[], JobStore]) -> None:
-    store = reopen()
-    with pytest.raises(ExternalError, match="is no job id"):
-        store.put_result(JobResult(job_id="../../etc/passwd", status=JobStatus.FINISHED), store.claim_epoch())
-
-
-def test_claims_of_many_are_all_different(reopen: Callable[[], JobStore]) -> None:
-    claimed: list[int] = []
-
-    def claim() -> None:
-        store = reopen()
-        claimed.extend(store.claim_epoch() for _ in range(10))
-
-    threads = [threading.Thread(target=claim) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(claimed)) == 40
-
-
-# ---- the directory ----
+@pytest.mark.parametrize("store", sorted(STORES))
+@pytest.mark.parametrize("behaves", conformance.ALL)
+def test_it_does_what_every_job_store_does(
+    behaves: Callable[[Callable[[], JobStore]], None], store: str, tmp_path: Path
+) -> None:
+    behaves(STORES[store](tmp_path))
 
 
 @given(st.binary(max_size=200), st.data())
 def test_a_changed_entry_is_never_taken_for_one(noise: bytes, data: st.DataObject) -> None:
     entry = encode_entry(graph(1, noise.hex()))
-    assert decode_entry(entry, JobGraph, Path("x")) == graph(1, noise.hex())
+    assert decode_entry(entry, JobGraph, "x") == graph(1, noise.hex())
     position = data.draw(st.integers(0, len(entry) - 1))
     changed = bytearray(entry)
     changed[position] ^= data.draw(st.integers(1, 255))
     for bad in (bytes(changed), entry[:position], noise):
         with pytest.raises(DamagedEntryError, match="job-17"):
-            decode_entry(bad, JobGraph, Path("job-17"))
+            decode_entry(bad, JobGraph, "job-17")
 
 
 def test_golden_entry() -> None:
@@ -141,42 +66,106 @@ def test_golden_entry() -> None:
     assert entry[:8] == b"pyflJS01"
     assert entry[8:40].hex() == "e2dd4e438d3449c495c72935cee1f34327edc2c218917af530a6e68d78437075"
     assert entry[40:].startswith(b"\x83\xa6job_id\xd9 000")
-    assert decode_entry(entry, JobResult, Path("x")) == value
+    assert decode_entry(entry, JobResult, "x") == value
+
+
+def test_golden_layout(tmp_path: Path) -> None:
+    store = DirectoryJobStore(f"{tmp_path}/above/store", sync=False)
+    epoch = store.claim_epoch()
+    assert epoch == 1
+    store.put_job(graph(1), epoch)
+    store.put_commit(JobCommit(job_id=graph(1).job_id, payload=b"c"), epoch)
+    store.put_result(result(2), epoch)
+    store.put_blob("a" * 64, [b"a ", b"blob"], epoch)
+    names = {str(path.relative_to(tmp_path / "above")): path for path in sorted((tmp_path / "above").rglob("*"))}
+    job_id, other = f"{1:032x}", f"{2:032x}"
+    entries = [f"blob-{'a' * 64}", f"commit-{job_id}", f"job-{job_id}", f"result-{other}"]
+    assert list(names) == ["store", "store/epoch-1", *(f"store/epoch-1/{name}" for name in entries), "store/format"]
+    assert names["store/format"].read_bytes() == b"2"
+    assert names[f"store/epoch-1/blob-{'a' * 64}"].read_bytes() == b"a blob"
+    assert decode_entry(names[f"store/epoch-1/job-{job_id}"].read_bytes(), JobGraph, "") == graph(1)
+    assert {path.stat().st_mode & 0o777 for path in names.values() if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in names.values() if path.is_file()} == {0o600}
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    store = DirectoryJobStore(tmp_path / "store")
+    store = DirectoryJobStore(f"{tmp_path}/store")
     store.put_job(graph(1), store.claim_epoch())
-    path = tmp_path / "store" / "jobs" / f"{1:032x}"
+    path = tmp_path / "store" / "epoch-1" / f"job-{1:032x}"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DamagedEntryError, match=str(path)):
         store.recover()
-    path.unlink()
-    (tmp_path / "store" / "epoch").write_text("zero")
-    with pytest.raises(DamagedEntryError, match="epoch"):
+    (tmp_path / "store" / "epoch-1").rename(tmp_path / "store" / "epoch-one")
+    with pytest.raises(DamagedEntryError, match=r"is damaged \(it has no directory epoch-<number>\)"):
         store.claim_epoch()
 
 
 def test_versions_are_checked(tmp_path: Path) -> None:
-    store = DirectoryJobStore(tmp_path / "store")
-    store.put_job(JobGraph(job_id="1" * 32, name="n", vertices=[], edges=[], format_version=FORMAT_VERSION + 1), 0)
+    store = DirectoryJobStore(f"{tmp_path}/store")
+    newer = JobGraph(job_id="1" * 32, name="n", vertices=[], edges=[], format_version=FORMAT_VERSION + 1)
+    store.put_job(newer, store.claim_epoch())
     with pytest.raises(ExternalError, match="newer version"):
         store.recover()
-    (tmp_path / "store" / "format").write_text("2")
-    with pytest.raises(ExternalError, match="layout version 2"):
-        DirectoryJobStore(tmp_path / "store")
+    (tmp_path / "store" / "format").write_text("1")
+    with pytest.raises(ExternalError, match="layout version 1, this version reads 2"):
+        DirectoryJobStore(f"{tmp_path}/store")
 
 
-def test_a_half_written_file_is_invisible_and_private(tmp_path: Path) -> None:
-    store = DirectoryJobStore(tmp_path / "store")
-    (tmp_path / "store" / "jobs" / ".half.1").write_bytes(b"xx")
+def test_what_an_older_leader_had_begun_is_deleted_by_the_next(tmp_path: Path) -> None:
+    store = DirectoryJobStore(f"{tmp_path}/store")
     store.put_job(graph(1), store.claim_epoch())
+    (tmp_path / "store" / "epoch-1" / ".half.1").write_bytes(b"xx")
     assert store.recover().graphs == [graph(1)]
-    assert (tmp_path / "store" / "jobs" / f"{1:032x}").stat().st_mode & 0o777 == 0o600
+    store.claim_epoch()
+    assert store.recover().graphs == [graph(1)]
+    assert os.listdir(tmp_path / "store" / "epoch-2") == [f"job-{1:032x}"]
 
 
-def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExternalError, match="cannot be used: Not a directory"):
-        DirectoryJobStore(tmp_path / "file" / "store")
+        DirectoryJobStore(f"{tmp_path}/file/store")
     assert os.listdir(tmp_path) == ["file"]
+    store = DirectoryJobStore(f"{tmp_path}/store")
+    LocalFileSystem().delete(f"{tmp_path}/store", recursive=True)
+    with pytest.raises(ExternalError, match="cannot be read: No such file or directory"):
+        store.recover()
+    with pytest.raises(ExternalError, match=r"cannot be stored in .*: No such file or directory"):
+        store.put_result(result(1), 1)
+
+
+def test_a_write_that_was_under_way_is_seen_by_the_next_leader_or_never_happens() -> None:
+    """A deposed leader stands still at each step: also within the one that makes its entry, its directory looked up."""
+    step = 1
+    while taken_over_while_writing(step):
+        step += 1
+    assert step > 10
+
+
+def taken_over_while_writing(step: int) -> bool:
+    """Whether another leader came at that step; none is wronged."""
+    tree: dict[str, Node] = {}
+    steps: Iterator[int] = itertools.repeat(0)
+    found: list[list[JobResult]] = []
+
+    def pause() -> None:
+        if next(steps) == step:
+            new = DirectoryJobStore("/a/store", files=MemoryFileSystem(tree))
+            new.claim_epoch()
+            found.append(new.recover().results)
+
+    store = DirectoryJobStore("/a/store", files=MemoryFileSystem(tree, pause))
+    epoch = store.claim_epoch()
+    steps = itertools.count(1)
+    try:
+        store.put_result(result(1), epoch)
+        written = True
+    except StaleEpochError:
+        written = False
+    last = DirectoryJobStore("/a/store", files=MemoryFileSystem(tree)).recover().results
+    if found:
+        assert found == [[result(1)]] or not written
+        assert found == [last], "nothing is written behind a leader's back"
+    else:
+        assert last == [result(1)]
+    return bool(found)

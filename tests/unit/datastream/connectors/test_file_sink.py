@@ -273,7 +273,7 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(tmp_path: Path, monk
 def test_a_buffer_that_cannot_be_written_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_open = open
     monkeypatch.setattr(
-        local, "open", lambda path, mode, buffering: real_open("/dev/full", "wb", buffering), raising=False
+        local, "open", lambda path, mode, buffering, opener: real_open("/dev/full", "wb", buffering), raising=False
     )
     open_writer = writer(sink(tmp_path))
     open_writer.write_batch(["x"], None)
