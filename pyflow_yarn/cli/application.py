@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import select
 import shutil
@@ -26,6 +25,7 @@ from pyflow_yarn.client.rest import RestClient
 from pyflow_yarn.deployment.cluster import Endpoint
 from pyflow_yarn.deployment.daemons import SESSION, TASK_EXECUTOR, Places, Ready, read_ready
 from pyflow_yarn.deployment.layout import run_module_code
+from pyflow_yarn.deployment.process import die_with_parent
 from pyflow_yarn.deployment.standing import await_leader
 from pyflow_yarn.errors import ClusterError, PyflowError
 
@@ -34,7 +34,6 @@ EXIT_FAILED = 1443 % 256
 
 END_SECONDS = 15.0
 POLL_SECONDS = 0.2
-_PR_SET_PDEATHSIG = 1
 
 
 class Terminated(BaseException):
@@ -178,13 +177,12 @@ class _Application:
 
 def _child(command: list[str], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
     """A child that dies with this process, whatever ends it."""
-    library = ctypes.CDLL(None)
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         pass_fds=descriptors,
         # This process has one thread.
-        preexec_fn=lambda: library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+        preexec_fn=die_with_parent,
         start_new_session=True,
     )
 

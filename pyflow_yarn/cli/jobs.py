@@ -11,12 +11,12 @@ from typing import NamedTuple
 from pyflow_yarn.cli.flavours import flavour_configuration
 from pyflow_yarn.cli.options import DYNAMIC_PROPERTY, SAVEPOINT_DETACHED, SAVEPOINT_TYPE
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
+from pyflow_yarn.client.clusters import running_cluster
 from pyflow_yarn.client.configuration import configuration_directory, warn, warn_about
 from pyflow_yarn.client.registered import on_registered_cluster
 from pyflow_yarn.client.rest import Conflict, RestClient
 from pyflow_yarn.configuration.loading import load
 from pyflow_yarn.configuration.options import EXECUTION_TARGET
-from pyflow_yarn.deployment.remote import RemoteCluster
 from pyflow_yarn.deployment.targets import LOCAL, chosen_target
 from pyflow_yarn.errors import ClusterError, ConfigurationError, NotYetSupportedError, PyflowError
 
@@ -205,7 +205,8 @@ def _cluster(line: CommandLine) -> AbstractContextManager[RestClient]:
             " the address of its REST server with -m host:port."
         )
     configuration = on_registered_cluster(configuration, line.properties(DYNAMIC_PROPERTY), for_program=False)
-    return closing(RestClient(RemoteCluster(configuration).endpoint(), configuration))
+    cluster = running_cluster(configuration)
+    return closing(RestClient(cluster.endpoint(), configuration, cluster.check))
 
 
 def _cluster_action(act: Callable[[], None]) -> int:

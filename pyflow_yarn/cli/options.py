@@ -63,8 +63,9 @@ TARGET = _value(
     "target",
     "arg",
     "Where the program runs; the same as the configuration key 'execution.target'. Available: \"local\" (a cluster of "
-    'processes on this machine, the default) and "remote" (a running cluster). Valid but not yet available: '
-    '"yarn-session", "yarn-application", "kubernetes-session", "kubernetes-application".',
+    'processes on this machine, the default), "remote" (a running cluster), "yarn-application" (an application of its '
+    'own on YARN, with main() inside), "yarn-session" (a running session on YARN) and "yarn-per-job" (DEPRECATED: an '
+    'application for each job). Valid but not yet available: "kubernetes-session", "kubernetes-application".',
 )
 EXECUTOR = _value("e", "executor", "arg", "DEPRECATED: use -t instead.")
 ADDRESS = _value(

@@ -29,7 +29,7 @@ from pyflow_yarn.configuration.options import (
     PYTHON_FILES,
     PYTHON_REQUIREMENTS,
 )
-from pyflow_yarn.deployment.targets import LOCAL, chosen_target
+from pyflow_yarn.deployment.targets import LOCAL, YARN_APPLICATION, chosen_target
 from pyflow_yarn.errors import ConfigurationError, PyflowError
 
 NO_PROGRAM = (
@@ -54,12 +54,24 @@ def run(line: CommandLine) -> int:
                 " so the job would end at once. Leave -d out, or submit to a running cluster with -m host:port."
             )
         check_files(program, configuration)
+        if target == YARN_APPLICATION:
+            return _run_application(program, with_absolute_paths(configuration))
         executable = client_executable(configuration)
         return _launch(program, with_absolute_paths(configuration), target, executable)
     except PyflowError as error:
         from pyflow_yarn.client.launch import EXIT_PROGRAM_FAILED
 
         return _refused(error, EXIT_PROGRAM_FAILED)
+
+
+def _run_application(program: Program, configuration: dict[str, str]) -> int:
+    from pyflow_yarn.client.yarn import run_application
+
+    try:
+        return run_application(program, configuration)
+    except PyflowError as error:
+        # The program has not begun: this is no failure of a Python program.
+        return _refused(error, EXIT_ERROR)
 
 
 def _launch(program: Program, configuration: dict[str, str], target: str, executable: str) -> int:
@@ -86,12 +98,11 @@ def _launch(program: Program, configuration: dict[str, str], target: str, execut
         finally:
             cluster.stop()
     from pyflow_yarn.client import launch
-    from pyflow_yarn.deployment.remote import RemoteCluster
 
     decided = launch.Launch(program=program, configuration=configuration)
     if not here:
         _become(executable, decided)
-    return launch.run(decided, RemoteCluster(configuration))
+    return launch.run_on_target(decided)
 
 
 def info(line: CommandLine) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -20,6 +20,7 @@ from pyflow_yarn.configuration.options import EXECUTION_SHUTDOWN_ON_ATTACHED_EXI
 from pyflow_yarn.datastream.execution import PreparedJob, ResultPage
 from pyflow_yarn.deployment.cluster import Cluster
 from pyflow_yarn.errors import PyflowError
+from pyflow_yarn.graph.job_graph import JobGraph
 from pyflow_yarn.graph.operators import OperatorKind
 
 CANCEL_PATIENCE = 15.0
@@ -49,12 +50,22 @@ class ClusterExecutor:
     """Submits the jobs of one program to one cluster.
 
     ``python_executable`` is the interpreter for workers where a job names none ("" means the cluster's own).
+    ``job_ids``, where given, are those of the jobs in their order: a program that runs inside of the cluster, and
+    perhaps again, finds its jobs by them. Whether the client lives is then no matter of this process.
     """
 
-    def __init__(self, configuration: Mapping[str, str], cluster: Cluster, python_executable: str = "") -> None:
+    def __init__(
+        self,
+        configuration: Mapping[str, str],
+        cluster: Cluster,
+        python_executable: str = "",
+        job_ids: Iterator[str] | None = None,
+    ) -> None:
         self._configuration = dict(configuration)
         self._cluster = cluster
         self._python_executable = python_executable
+        self._job_ids = job_ids
+        self._within_cluster = job_ids is not None
         self._client: RestClient | None = None
         self._collected: set[str] = set()
         self._heartbeats: list[ClientHeartbeats] = []
@@ -73,21 +84,26 @@ class ClusterExecutor:
 
     def execute(self, job: PreparedJob, attached: bool) -> RestJobClient:
         """Ship what the cluster lacks, submit, and print the job's id alone on a line of stdout."""
-        contents = package(job.files)
-        graph = msgspec.structs.replace(
-            job.graph,
-            artifacts=[*job.graph.artifacts, *contents.artifacts],
-            python_executable=job.graph.python_executable or self._python_executable,
-        )
+        graph, blobs = packaged(job, self._python_executable)
+        if self._job_ids is not None:
+            graph = msgspec.structs.replace(graph, job_id=next(self._job_ids))
+        client = self.submit(graph, blobs, attached)
+        if not self._within_cluster and (timeout := client_timeout(graph.configuration)) is not None:
+            self._heartbeats.append(ClientHeartbeats(self.rest(), client, graph.configuration, timeout))
+        tell_submitted(graph.job_id)
+        return client
+
+    def submit(self, graph: JobGraph, blobs: Mapping[str, Blob], attached: bool) -> RestJobClient:
+        """Submit a job that is packaged."""
+        self._send(self.rest(), msgspec.msgpack.encode(graph), blobs)
+        return self.follow(graph, attached)
+
+    def follow(self, graph: JobGraph, attached: bool) -> RestJobClient:
+        """The handle on a job of the cluster."""
         rest = self.rest()
-        self._send(rest, msgspec.msgpack.encode(graph), contents.blobs)
-        progress = progress_line(rest, graph.job_id, graph.name, prints=_prints(job)) if attached else None
+        progress = progress_line(rest, graph.job_id, graph.name, prints=_prints(graph)) if attached else None
         client = RestJobClient(rest, graph.job_id, attached, progress)
         self.jobs.append(client)
-        if (timeout := client_timeout(graph.configuration)) is not None:
-            self._heartbeats.append(ClientHeartbeats(rest, client, graph.configuration, timeout))
-        sys.stdout.write(f"Job has been submitted with JobID {graph.job_id}\n")
-        sys.stdout.flush()
         return client
 
     def _send(self, rest: RestClient, graph: bytes, blobs: Mapping[str, Blob]) -> None:
@@ -189,6 +205,23 @@ class ClusterExecutor:
                 return
 
 
+def packaged(job: PreparedJob, python_executable: str = "") -> tuple[JobGraph, dict[str, Blob]]:
+    """A job's graph with everything that travels with it, and the content of that by its key."""
+    contents = package(job.files)
+    graph = msgspec.structs.replace(
+        job.graph,
+        artifacts=[*job.graph.artifacts, *contents.artifacts],
+        python_executable=job.graph.python_executable or python_executable,
+    )
+    return graph, contents.blobs
+
+
+def tell_submitted(job_id: str) -> None:
+    """Print a job's id the way tools look for it: alone on its line."""
+    sys.stdout.write(f"Job has been submitted with JobID {job_id}\n")
+    sys.stdout.flush()
+
+
 class _Missing(msgspec.Struct):
     missing: list[str]
 
@@ -200,9 +233,9 @@ def _say(text: str) -> None:
         sys.stderr.flush()
 
 
-def _prints(job: PreparedJob) -> bool:
+def _prints(graph: JobGraph) -> bool:
     """Whether the job prints records on this terminal, which a progress line would spoil."""
-    return any(operator.kind == OperatorKind.PRINT for vertex in job.graph.vertices for operator in vertex.operators)
+    return any(operator.kind == OperatorKind.PRINT for vertex in graph.vertices for operator in vertex.operators)
 
 
 def default_executor() -> ClusterExecutor:

@@ -41,6 +41,20 @@ def describe(error: BaseException) -> str:
     return "\n".join(traceback_lines(error))
 
 
+def headline(error: BaseException) -> str:
+    """The same in one line: what, and where in the user's files if it is the user's."""
+    failure = getattr(error, "failure", None)
+    if isinstance(failure, FailureInfo):
+        return failure.headline()
+    if isinstance(error, SystemExit):
+        return f"The program ended with sys.exit({error.code!r})."
+    if isinstance(error, PyflowError):
+        return str(error).split("\n", 1)[0]
+    text = traceback.format_exception_only(error)[-1].strip().split("\n", 1)[0]
+    frames = user_frames(error.__traceback__)
+    return f"{text} ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else text
+
+
 def render(failure: FailureInfo) -> str:
     """The failure of a job; where it is an error of ours, its sentence says all and the name of its class nothing."""
     text = failure.render()

@@ -74,7 +74,10 @@ class _Status(msgspec.Struct):
 
 
 class RestJobClient(JobClient):
-    """One job of a cluster. ``attached``: its result is printed, and ``progress`` while somebody waits for it."""
+    """One job of a cluster. ``attached``: its result is printed, and ``progress`` while somebody waits for it.
+
+    ``when_ended`` is called when all that the cluster has to say of the job has been asked for.
+    """
 
     def __init__(
         self, rest: RestClient, job_id: str, attached: bool = False, progress: ProgressLine | None = None
@@ -82,6 +85,7 @@ class RestJobClient(JobClient):
         self.job_id = job_id
         self.ended = False
         self.cancellation_wanted = False
+        self.when_ended: Callable[[], None] = lambda: None
         self._rest = rest
         self._result = ResultFuture(self, attached)
         self._progress = progress
@@ -139,7 +143,12 @@ class RestJobClient(JobClient):
         finally:
             if self._progress is not None:
                 self._progress.erase()
-        return None if execution is None else self._outcome(execution)
+        if execution is None:
+            return None
+        try:
+            return self._outcome(execution)
+        finally:
+            self.when_ended()
 
     def _poll(self, deadline: float | None) -> _Execution | None:
         pause = FIRST_PAUSE

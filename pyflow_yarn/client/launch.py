@@ -5,20 +5,21 @@ from __future__ import annotations
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn, Protocol
 
 import msgspec
 
+from pyflow_yarn.client.clusters import running_cluster
 from pyflow_yarn.client.executor import ClusterExecutor
 from pyflow_yarn.client.failures import show_error_block, show_exit
 from pyflow_yarn.client.program import Program
-from pyflow_yarn.datastream.execution import set_executor
+from pyflow_yarn.datastream.execution import Executor, set_executor
 from pyflow_yarn.deployment.cluster import Cluster
 from pyflow_yarn.deployment.local import Handover, LocalCluster
-from pyflow_yarn.deployment.remote import RemoteCluster
+from pyflow_yarn.deployment.targets import YARN_PER_JOB, chosen_target
 
 EXIT_OK = 0
 EXIT_PROGRAM_FAILED = 31
@@ -31,7 +32,8 @@ class Launch(msgspec.Struct, kw_only=True):
     """What the command line has decided: the program, its effective configuration, and where it runs.
 
     ``cluster`` is set when the process that started the local cluster has become another interpreter. ``picture`` is
-    the file for a plan as a picture, "-" for the standard output.
+    the file for a plan as a picture, "-" for the standard output. ``graph``: the file of a job that stands in the place
+    of the program.
     """
 
     program: Program
@@ -39,6 +41,7 @@ class Launch(msgspec.Struct, kw_only=True):
     plan_only: bool = False
     picture: str = ""
     cluster: Handover | None = None
+    graph: str = ""
     python_executable: str = ""
 
 
@@ -55,25 +58,57 @@ def resume(specification: bytes) -> int:
         return show_plan(launch)
     if launch.cluster is not None:
         return run(launch, LocalCluster.take_over(launch.cluster))
-    return run(launch, RemoteCluster(launch.configuration))
+    return run_on_target(launch)
+
+
+def run_on_target(launch: Launch) -> int:
+    """Run the program on clusters that go on without this client."""
+    if chosen_target(launch.configuration) == YARN_PER_JOB:
+        from pyflow_yarn.client.per_job import PerJobExecutor
+
+        return _run(launch.program, PerJobExecutor(launch.configuration))
+    return run(launch, running_cluster(launch.configuration))
 
 
 def run(launch: Launch, cluster: Cluster) -> int:
     """Run the program and give the client's exit code; a cluster that ends with the client has ended then."""
     executor = ClusterExecutor(launch.configuration, cluster, launch.python_executable)
+    return _run(launch.program, executor, cluster.stop)
+
+
+class ProgramExecutor(Executor, Protocol):
+    """What this module wants of an executor besides."""
+
+    @property
+    def jobs(self) -> Sequence[object]:
+        """The jobs that were submitted."""
+
+    def wait_for_unfinished(self) -> None:
+        """Wait for jobs that would end with this process."""
+
+    def interrupted(self) -> None:
+        """Ctrl-C or SIGTERM."""
+
+    def close(self) -> None:
+        """Close connections."""
+
+
+def _run(program: Program, executor: ProgramExecutor, stop: Callable[[], None] = lambda: None) -> int:
     code = EXIT_OK
     try:
         with _terminable():
             try:
                 set_executor(executor)
-                code = _run_program(launch.program, executor)
+                ending = run_program(program, executor)
+                ending.show()
+                code = ending.code
             except KeyboardInterrupt as signalled:
                 code = _signal_code(signalled)
                 executor.interrupted()
             finally:
                 set_executor(None)
                 executor.close()
-                cluster.stop()
+                stop()
     except KeyboardInterrupt as signalled:
         # One more while everything was ended in order: the cluster has been killed instead.
         code = code or _signal_code(signalled)
@@ -84,29 +119,45 @@ def _signal_code(signalled: KeyboardInterrupt) -> int:
     return EXIT_TERMINATED if isinstance(signalled, Terminated) else EXIT_INTERRUPTED
 
 
-def _run_program(program: Program, executor: ClusterExecutor) -> int:
+class Ending(NamedTuple):
+    """How a program has ended, with its jobs: ``error`` is what made it fail."""
+
+    error: BaseException | None = None
+
+    @property
+    def code(self) -> int:
+        """The client's exit code; that of ``sys.exit(...)`` plays no part: what is not 0 is a failure."""
+        return EXIT_OK if self.error is None else EXIT_PROGRAM_FAILED
+
+    def show(self) -> None:
+        """Print on stderr what made it fail."""
+        if isinstance(self.error, SystemExit):
+            show_exit(self.error)
+        elif self.error is not None:
+            show_error_block(self.error)
+
+
+def run_program(program: Program, executor: ProgramExecutor) -> Ending:
+    """Run a program to its end, and wait for what must not be left running."""
     try:
         program.run()
     except SystemExit as exit:
-        code = _exit_code(exit)
-        if code != EXIT_OK:
-            return code
+        if exit.code:
+            return Ending(exit)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():
             raise
-        show_error_block(error)
-        return EXIT_PROGRAM_FAILED
+        return Ending(error)
     sys.stdout.flush()
     if not executor.jobs:
         sys.stderr.write(f"WARNING: {NO_JOB}\n")
     try:
         executor.wait_for_unfinished()
     except Exception as error:
-        show_error_block(error)
-        return EXIT_PROGRAM_FAILED
-    return EXIT_OK
+        return Ending(error)
+    return Ending()
 
 
 def _output_is_closed() -> bool:
@@ -114,14 +165,6 @@ def _output_is_closed() -> bool:
     poll = select.poll()
     poll.register(1, 0)
     return any(events & select.POLLERR for _, events in poll.poll(0))
-
-
-def _exit_code(exit: SystemExit) -> int:
-    """The client's exit code for ``sys.exit(...)``: a Python program that does not exit with 0 has failed."""
-    if exit.code is None or exit.code == 0:
-        return EXIT_OK
-    show_exit(exit)
-    return EXIT_PROGRAM_FAILED
 
 
 @contextmanager

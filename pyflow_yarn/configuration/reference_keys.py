@@ -135,7 +135,6 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     queryable-state.proxy.network-threads queryable-state.proxy.ports queryable-state.proxy.query-threads
     queryable-state.server.network-threads queryable-state.server.ports queryable-state.server.query-threads
     resourcemanager.job.timeout resourcemanager.rpc.port resourcemanager.standalone.start-up-time
-    resourcemanager.start-worker.max-failure-rate resourcemanager.start-worker.retry-interval
     resourcemanager.taskmanager-registration.timeout rest.async.store-duration rest.await-leader-timeout
     rest.cache.checkpoint-statistics.size rest.cache.checkpoint-statistics.timeout rest.client.max-content-length
     rest.flamegraph.cleanup-interval rest.flamegraph.delay-between-samples rest.flamegraph.enabled

@@ -7,6 +7,15 @@ import select
 import signal
 from collections.abc import Sequence
 
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends, or rather the parent's thread that started it."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
 
 class ChildProcess:
     """A direct child. ``returncode`` is None while it runs, negative for a signal."""

@@ -9,8 +9,11 @@ from pyflow_yarn.errors import ConfigurationError, NotYetSupportedError
 
 LOCAL = "local"
 REMOTE = "remote"
-AVAILABLE = (LOCAL, REMOTE)
-YARN = ("yarn-session", "yarn-application", "yarn-per-job")
+YARN_SESSION = "yarn-session"
+YARN_APPLICATION = "yarn-application"
+YARN_PER_JOB = "yarn-per-job"
+YARN = (YARN_SESSION, YARN_APPLICATION, YARN_PER_JOB)
+AVAILABLE = (LOCAL, REMOTE, *YARN)
 KUBERNETES = ("kubernetes-session", "kubernetes-application")
 
 
@@ -19,12 +22,11 @@ def chosen_target(configuration: Mapping[str, str]) -> str:
     name = EXECUTION_TARGET.read(configuration).strip()
     if name.lower() in AVAILABLE:
         return name.lower()
-    available = " and ".join(f'"{target}"' for target in AVAILABLE)
-    if name.lower() in YARN + KUBERNETES:
-        system = "YARN" if name.lower() in YARN else "Kubernetes"
+    available = ", ".join(f'"{target}"' for target in AVAILABLE)
+    if name.lower() in KUBERNETES:
         raise NotYetSupportedError(
-            f'The target "{name}" is not available yet: targets on {system} come in a later version.'
+            f'The target "{name}" is not available yet: targets on Kubernetes come in a later version.'
             f" Available are {available}."
         )
-    valid = ", ".join(f'"{target}"' for target in (*AVAILABLE, *YARN, *KUBERNETES))
+    valid = ", ".join(f'"{target}"' for target in (*AVAILABLE, *KUBERNETES))
     raise ConfigurationError(f'"{name}" is not a valid target. Valid are {valid}; available are {available}.')

@@ -1,4 +1,4 @@
-"""Files of HDFS, through hdfs-native, which needs neither Java nor libhdfs: ``pip install 'pyflow-yarn[hdfs]'``.
+"""Files of HDFS, through hdfs-native, which needs neither Java nor libhdfs.
 
 ``hdfs:///path`` means the ``fs.defaultFS`` of the Hadoop configuration in ``HADOOP_CONF_DIR``. The library retries a
 NameNode that does not answer for minutes; so that a dead one is told within seconds, it is knocked at first.

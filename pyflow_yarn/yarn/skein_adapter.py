@@ -30,7 +30,7 @@ from pyflow_yarn.yarn import (
 )
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
-from pyflow_yarn.yarn.skein_overlay import write_overlay
+from pyflow_yarn.yarn.skein_overlay import FOLDER, write_overlay
 
 HEARTBEAT_MS = 500
 POLL_SECONDS = 0.2
@@ -53,6 +53,7 @@ class SkeinYarn:
         configuration: HadoopConfiguration,
         user: str,
         application_type: str = APPLICATION_TYPE,
+        driver_folder: str = FOLDER,
         keytab: str = "",
         principal: str = "",
     ) -> None:
@@ -60,6 +61,7 @@ class SkeinYarn:
         self._configuration = configuration
         self._resource_manager = ResourceManager(configuration.web_addresses(), user)
         self._application_type = application_type
+        self._driver_folder = driver_folder
         self._keytab = keytab
         self._principal = principal
         self._lock = threading.RLock()
@@ -134,7 +136,9 @@ class SkeinYarn:
         check_programs()
         skein = _skein()
         log, jar = self._folder / "skein-driver.log", self._folder / "skein.jar"
-        write_overlay(Path(skein.__file__).parent / "java" / "skein.jar", jar, self._application_type)
+        write_overlay(
+            Path(skein.__file__).parent / "java" / "skein.jar", jar, self._application_type, self._driver_folder
+        )
         # There is no parameter for it: the driver is what it starts, and what it uploads for the master.
         skein.core._SKEIN_JAR = str(jar)
         with _quiet():
@@ -155,9 +159,10 @@ class SkeinYarn:
 
     def _specification(self, application: ApplicationSpec) -> Any:
         skein = _skein()
-        master = skein.Master(**self._process(application.master, self._master_files(), _master_environment()))
+        files = self._configuration_files()
+        master = skein.Master(**self._process(application.master, files, _master_environment()))
         workers = skein.Service(
-            **self._process(application.worker, {}, {}),
+            **self._process(application.worker, files, {}),
             node_label=application.worker.node_label,
             instances=0,
             max_restarts=0,
@@ -196,7 +201,7 @@ class SkeinYarn:
             "resources": skein.Resources(memory=f"{process.memory_mb} MiB", vcores=process.vcores),
         }
 
-    def _master_files(self) -> dict[str, LocalFile]:
+    def _configuration_files(self) -> dict[str, LocalFile]:
         """The master's heartbeat follows from a property that the cluster sets for another purpose: it gets its own."""
         path = self._folder / f"{CONFIGURATION_FOLDER}.zip"
         path.write_bytes(
@@ -253,7 +258,8 @@ class SkeinContainers:
     def finish(self, status: FinalStatus, diagnostics: str) -> None:
         """See ``Containers``."""
         with _errors("The application does not end"):
-            self._client.shutdown(status.value, diagnostics)
+            # For no text at all skein says that a user has asked for it.
+            self._client.shutdown(status.value, diagnostics or " ")
 
     def close(self) -> None:
         """See ``Containers``."""

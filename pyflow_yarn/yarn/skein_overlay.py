@@ -19,6 +19,7 @@ DRIVER_CALLS = "com/anaconda/skein/Driver$DriverImpl.class"
 WEB_UI = "com/anaconda/skein/WebUI.class"
 HOMEPAGE = "overview.mustache.html"
 HOMEPAGE_ROUTE = "web"
+FOLDER = ".flink"
 # Of skein 0.8.2: that a constant serves one purpose only is known of these classes alone.
 _DIGESTS = {
     DRIVER: "60f7ba664c67b49d4ea630532165fc224376c7bd6ad5a2074cfa9dd51dcd1358",
@@ -32,10 +33,14 @@ _SIZES = {3: 4, 4: 4, 5: 8, 6: 8, 7: 2, 8: 2, 9: 4, 10: 4, 11: 4, 12: 4, 15: 3, 
 _TAKES_TWO = (5, 6)
 
 
-def write_overlay(source: Path, target: Path, application_type: str) -> None:
-    """Copy skein's jar: what it submits is of that type, and the route of a page is a path below the proxy link."""
+def write_overlay(source: Path, target: Path, application_type: str, folder: str = FOLDER) -> None:
+    """Copy skein's jar: what it submits is of that type, and the route of a page is a path below the proxy link.
+
+    ``folder``: where the driver makes a folder for each application; a URI, or a path below the user's home.
+    """
     changes = {
-        DRIVER: {"skein": application_type},
+        # The id of the application is appended to the second.
+        DRIVER: {"skein": application_type, ".skein/": f"{folder}/"},
         # What the driver lists and ends is of that type as well.
         DRIVER_CALLS: {"skein": application_type},
         # The servlet of pages serves every path, and the homepage redirects to a path that no page of Flink's has.

@@ -382,7 +382,7 @@ def test_a_port_in_use_is_said_in_one_sentence() -> None:
     [
         ("taskmanager.memory.managed.size", "100 gb", r"taskmanager\.memory"),
         ("env.log.dir", "/dev/null/logs", "The local cluster cannot go on with /dev/null/logs: Not a directory"),
-        ("rest.bind-address", "192.0.2.1", r"cannot listen on 192\.0\.2\.1:0"),
+        ("rest.bind-address", "192.0.2.1", r"Nothing can listen on 192\.0\.2\.1:0"),
     ],
 )
 def test_what_prevents_a_start_is_said_in_one_sentence(key: str, value: str, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyflow_yarn.configuration.config_option import ConfigOption, duration, integer, size, text
+from pyflow_yarn.configuration.config_option import ConfigOption, duration, integer, number, size, text
 
 JOBMANAGER_RPC_ADDRESS: ConfigOption[str | None] = ConfigOption(
     "jobmanager.rpc.address", text(), None, "Host on which the JobManager of a standalone cluster is reached."
@@ -55,6 +55,15 @@ RESOURCEMANAGER_PREVIOUS_WORKER_RECOVERY_TIMEOUT: ConfigOption[int] = ConfigOpti
     duration(),
     0,
     "How long a restarted JobManager waits for TaskManagers of its predecessor before it starts new ones.",
+)
+RESOURCEMANAGER_START_WORKER_MAX_FAILURE_RATE: ConfigOption[float] = ConfigOption(
+    "resourcemanager.start-worker.max-failure-rate",
+    number(0.0),
+    10.0,
+    "How many TaskManagers may end within a minute before they were ready; after more, starting others pauses.",
+)
+RESOURCEMANAGER_START_WORKER_RETRY_INTERVAL: ConfigOption[int] = ConfigOption(
+    "resourcemanager.start-worker.retry-interval", duration(), 3_000, "Length of that pause."
 )
 SLOTMANAGER_NUMBER_OF_SLOTS_MAX: ConfigOption[int] = ConfigOption(
     "slotmanager.number-of-slots.max", integer(1, 2**31 - 1), 2**31 - 1, "Largest number of slots of the cluster."

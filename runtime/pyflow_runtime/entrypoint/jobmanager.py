@@ -1,4 +1,4 @@
-"""The JobManager's process, forked by the embedded supervisor or started by hand (standalone).
+"""The JobManager's process, forked by the embedded supervisor, or started by hand (standalone) or by the one on YARN.
 
 python -m pyflow_runtime.entrypoint.jobmanager --configuration conf.json --directory D [--ready-fd N] [--log-file F]
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from pyflow_runtime.entrypoint.sockets import address_of, listen_rest, listen_tc
 from pyflow_runtime.highavailability.directory_store import DirectoryJobStore
 from pyflow_runtime.processes.control import (
     adopt_orphans,
+    die_with_parent,
     end_children,
     raise_descriptor_limit,
     run_and_exit,
@@ -28,6 +30,7 @@ from pyflow_runtime.processes.control import (
 from pyflow_runtime.processes.layout import Layout, read_configuration, read_secret
 from pyflow_runtime.resourcemanager.driver import ResourceDriver, StandaloneDriver
 from pyflow_runtime.resourcemanager.embedded_driver import EmbeddedDriver
+from pyflow_runtime.resourcemanager.yarn_driver import Pace, Worker, YarnDriver
 from pyflow_runtime.rpc.tls import ServerTls, server_tls
 from pyflow_runtime.security.authority import CertificateAuthority
 from pyflow_yarn.configuration import options
@@ -88,6 +91,7 @@ def run(
         driver=driver,
         tls=tls,
         authority=authority,
+        pages=layout.pages.read_text() if layout.pages.exists() else "",
     )
 
     async def live() -> int:
@@ -108,6 +112,28 @@ def _tls(
     return server_tls(authority.equip(layout.certificates, "jobmanager")), authority
 
 
+def _yarn_driver(
+    configuration: Mapping[str, str], supervisor: socket.socket, memory_mb: int, queue: str
+) -> Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]:
+    """The driver of a JobManager whose supervisor holds containers of YARN."""
+    slots = options.TASKMANAGER_NUMBER_OF_TASK_SLOTS.read(configuration)
+    pace = Pace(
+        options.RESOURCEMANAGER_START_WORKER_MAX_FAILURE_RATE.read(configuration),
+        options.RESOURCEMANAGER_START_WORKER_RETRY_INTERVAL.read(configuration) / 1000,
+    )
+
+    def driver() -> tuple[ResourceDriver, ForkCoordinator | None]:
+        loop = asyncio.get_running_loop()
+        link = SupervisorLink(supervisor)
+        return YarnDriver(link, Worker(slots, memory_mb, queue), pace, loop.time, loop.call_later), None
+
+    return driver
+
+
+def _descriptors(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The program."""
     parser = argparse.ArgumentParser(prog="pyflow_runtime.entrypoint.jobmanager")
@@ -116,7 +142,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ready-fd", type=int, default=-1, help="where one line of JSON says that it listens")
     parser.add_argument("--certificates", type=Path, help="directory with ca.pem, cert.pem and key.pem")
     parser.add_argument("--log-file", type=Path, help="default: jobmanager.log in env.log.dir")
+    yarn = parser.add_argument_group("on YARN", "what the supervisor says that starts it")
+    yarn.add_argument("--sockets", type=_descriptors, help="listening for REST and for RPC, and to the supervisor")
+    yarn.add_argument("--rpc-address", default="", help="host:port where TaskManagers find it")
+    yarn.add_argument("--worker-memory", type=int, default=0, help="MB of a TaskManager's container")
+    yarn.add_argument("--queue", default="", help="where those containers come from")
     given = parser.parse_args(arguments)
+    if given.sockets:
+        die_with_parent(os.getppid())
     raise_descriptor_limit()
     try:
         layout = Layout(given.directory.absolute())
@@ -128,13 +161,18 @@ def main(arguments: list[str] | None = None) -> int:
             layout.logs = given.log_file.parent
         read_secret(layout.token, create=True)
         read_secret(layout.secret, create=True)
-        rest = listen_rest(configuration, any_port=False)
-        host = options.JOBMANAGER_BIND_HOST.read(configuration) or "127.0.0.1"
-        rpc = listen_tcp(configuration, host, options.JOBMANAGER_RPC_PORT)
+        driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]] = lambda: (StandaloneDriver(), None)  # noqa: E731
+        if given.sockets:
+            rest, rpc, supervisor = (socket.socket(fileno=descriptor) for descriptor in given.sockets)
+            driver = _yarn_driver(configuration, supervisor, given.worker_memory, given.queue)
+        else:
+            rest = listen_rest(configuration, any_port=False)
+            host = options.JOBMANAGER_BIND_HOST.read(configuration) or "127.0.0.1"
+            rpc = listen_tcp(configuration, host, options.JOBMANAGER_RPC_PORT)
         layout.rpc_socket.unlink(missing_ok=True)
         ready = {
             "rest_address": address_of(rest),
-            "rpc_address": address_of(rpc),
+            "rpc_address": given.rpc_address or address_of(rpc),
             "token_file": str(layout.token),
             "secret_file": str(layout.secret),
         }
@@ -154,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
             rest,
             [rpc, local],
             ready["rpc_address"],
-            driver=lambda: (StandaloneDriver(), None),
+            driver=driver,
             tls=tls,
             authority=authority,
             log_file=given.log_file,

@@ -30,15 +30,23 @@ def listen_rest(configuration: Mapping[str, str], *, any_port: bool = True) -> s
         key, wanted = options.REST_PORT.key, str(options.REST_PORT.read(configuration))
         if any_port and not options.REST_PORT.is_set(configuration):
             wanted = "0"
+    return listen_on(host, wanted, f"{options.REST_BIND_ADDRESS.key}, {key}")
+
+
+def listen_on(host: str, wanted: str, keys: str) -> socket.socket:
+    """A listening socket on the first free of ``wanted``: ports and ranges, separated by commas.
+
+    ``keys`` of the configuration say so, the last one the ports.
+    """
     reason = ""
+    key = keys.rpartition(" ")[2]
     for port in _ports(wanted):
         try:
             return _without_delay(socket.create_server((host, port), family=_family(host), backlog=128))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ExternalError(
-                    f"The REST interface cannot listen on {host}:{port}: {error.strerror or error}"
-                    f" ({options.REST_BIND_ADDRESS.key}, {key})."
+                    f"Nothing can listen on {host}:{port}: {os.strerror(error.errno or 0)} ({keys})."
                 ) from error
             reason = "is in use" if wanted.isdecimal() else "are all in use"
     noun = "Port" if wanted.isdecimal() else "The ports"

@@ -2,6 +2,7 @@
 
 conf.json           the effective configuration, as the client wrote it
 token               of the REST interface (0600)
+pages               secret first part of the paths of pages that YARN's proxy may read without the token (0600)
 secret              of the cluster, for connections by TCP (0600)
 ca/                 ca.pem, ca-key.pem (0600) of the cluster's certificate authority, if there is TLS
 tls/                ca.pem, cert.pem, key.pem (0600) of a member
@@ -44,6 +45,7 @@ class Layout:
         self.configuration = directory / "conf.json"
         self.token = directory / "token"
         self.secret = directory / "secret"
+        self.pages = directory / "pages"
         self.authority = directory / "ca"
         self.certificates = directory / "tls"
         self.rpc_socket = directory / "jm.sock"

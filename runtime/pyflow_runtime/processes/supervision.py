@@ -42,6 +42,13 @@ class TaskManagerStarted(FromSupervisor, tag="task_manager_started", frozen=True
     slots: int
 
 
+class TaskManagerPlaced(FromSupervisor, tag="task_manager_placed", frozen=True, kw_only=True):
+    """Its container has been started on that node. Repeated like ``TaskManagerStarted``."""
+
+    task_manager_id: str
+    node: str
+
+
 class TaskManagerEnded(FromSupervisor, tag="task_manager_ended", frozen=True, kw_only=True):
     """``reason`` is a clause; ``wanted`` if ``StopTaskManager`` without ``kill`` asked for it."""
 
@@ -65,4 +72,5 @@ class CoordinatorEnded(FromSupervisor, tag="coordinator_ended", frozen=True, kw_
 
 
 ToSupervisorMessage = StartTaskManager | StopTaskManager | ForkCoordinator
-FromSupervisorMessage = TaskManagerStarted | TaskManagerEnded | CoordinatorForked | CoordinatorEnded
+AboutTaskManager = TaskManagerStarted | TaskManagerPlaced | TaskManagerEnded
+FromSupervisorMessage = AboutTaskManager | CoordinatorForked | CoordinatorEnded

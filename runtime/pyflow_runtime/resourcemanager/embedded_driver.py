@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pyflow_runtime.processes.supervision import (
+    AboutTaskManager,
     StartTaskManager,
     StopTaskManager,
-    TaskManagerEnded,
+    TaskManagerPlaced,
     TaskManagerStarted,
     ToSupervisorMessage,
 )
@@ -24,7 +25,7 @@ MAX_FAILED_STARTS = 3
 class Link(Protocol):
     """Carries messages between the driver and the supervisor."""
 
-    def start(self, handle: Callable[[TaskManagerStarted | TaskManagerEnded], None]) -> None:
+    def start(self, handle: Callable[[AboutTaskManager], None]) -> None:
         """Hand over what the supervisor says about TaskManagers from now on."""
 
     def send(self, message: ToSupervisorMessage) -> None:
@@ -75,8 +76,10 @@ class EmbeddedDriver:
             self._stopping.add(task_manager_id)
             self._link.send(StopTaskManager(task_manager_id=task_manager_id, kill=True))
 
-    def handle(self, message: TaskManagerStarted | TaskManagerEnded) -> None:
-        """What the supervisor says."""
+    def handle(self, message: AboutTaskManager) -> None:
+        """What the supervisor says; on one machine there is nothing to learn from where something is."""
+        if isinstance(message, TaskManagerPlaced):
+            return
         if isinstance(message, TaskManagerStarted):
             if message.slots in self._asked_for:
                 self._asked_for.remove(message.slots)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pyflow_runtime.dispatcher.views import JobManagerGateway
 from pyflow_runtime.rest.answers import BodyTooLargeError, RequestError, answer_to_failure, error_answer
 from pyflow_runtime.rest.parameters import shown
-from pyflow_runtime.rest.routes import ENDPOINTS, HEALTH, Handler
+from pyflow_runtime.rest.routes import CANCELLING, ENDPOINTS, HEALTH, Handler
 from pyflow_yarn.configuration.options import REST_SERVER_MAX_CONTENT_LENGTH, WEB_ACCESS_CONTROL_ALLOW_ORIGIN
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,11 @@ _UNBOUNDED = 1 << 62
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
-def create_application(gateway: JobManagerGateway, token: str | None) -> Starlette:
-    """The ASGI application over a JobManager. Without a ``token`` it serves everybody who reaches it."""
+def create_application(gateway: JobManagerGateway, token: str | None, pages: str = "") -> Starlette:
+    """The ASGI application over a JobManager. Without a ``token`` it serves everybody who reaches it.
+
+    ``pages``: a secret first part of paths; what is below it may be read without the token. YARN's proxy knows it.
+    """
     if token is None:
         logger.warning("security.rest.auth is none: whoever reaches the REST port can run programs as this user")
     routes = [
@@ -36,6 +39,7 @@ def create_application(gateway: JobManagerGateway, token: str | None) -> Starlet
     gate = Middleware(
         Gate,
         token=token,
+        pages=pages,
         max_content_length=REST_SERVER_MAX_CONTENT_LENGTH.read(gateway.configuration),
         allowed_origin=WEB_ACCESS_CONTROL_ALLOW_ORIGIN.read(gateway.configuration),
     )
@@ -64,9 +68,12 @@ async def _unknown(request: Request, error: Exception) -> Response:
 class Gate:
     """Strips ``/v1``, wants the token, bounds bodies, and puts the common headers on answers."""
 
-    def __init__(self, app: ASGIApp, token: str | None, max_content_length: int, allowed_origin: str) -> None:
+    def __init__(
+        self, app: ASGIApp, token: str | None, pages: str, max_content_length: int, allowed_origin: str
+    ) -> None:
         self._app = app
         self._token = None if token is None else token.encode()
+        self._pages = pages.encode()
         self._max_content_length = max_content_length
         self._allowed_origin = allowed_origin
 
@@ -75,12 +82,13 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "path": _plain_path(scope["path"])}
+        path, through_proxy = self._without_pages(scope["path"])
+        scope = {**scope, "path": _plain_path(path)}
         headers = Headers(scope=scope)
         body = _BoundedBody(receive, _UNBOUNDED if _is_blob(scope) else self._max_content_length)
         sender = _Sender(send, self._allowed_origin)
         try:
-            self._admit(scope, headers)
+            self._admit(scope, headers, through_proxy)
             body.check_declared(headers.get("content-length"))
             await self._app(scope, body.receive, sender.send)
         except RequestError as refusal:
@@ -89,8 +97,19 @@ class Gate:
                 await body.drain()
             await answer_to_failure(refusal)(scope, receive, sender.send)
 
-    def _admit(self, scope: Scope, headers: Headers) -> None:
+    def _without_pages(self, path: str) -> tuple[str, bool]:
+        """The path below the secret part, and whether that was there."""
+        first, slash, rest = path.removeprefix("/").partition("/")
+        if self._pages and hmac.compare_digest(first.encode("utf-8", "replace"), self._pages):
+            return slash + rest, True
+        return path, False
+
+    def _admit(self, scope: Scope, headers: Headers, through_proxy: bool) -> None:
         if scope["path"] == HEALTH and scope["method"] == "GET":
+            return
+        if through_proxy:
+            if scope["method"] not in _READING or scope["path"].endswith(CANCELLING):
+                raise RequestError(403, "Through YARN's proxy nothing can be changed: use the command line (flink).")
             return
         if self._token is None:
             origin = headers.get("origin")

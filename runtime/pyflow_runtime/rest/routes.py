@@ -28,6 +28,8 @@ _JOB = "/jobs/{job}"
 _VERTEX = "/jobs/{job}/vertices/{vertex}"
 
 HEALTH = "/healthz"
+CANCELLING = "/yarn-cancel"
+"""The end of the only path that changes something when it is read."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", HEALTH, cluster.health, ours=True),
@@ -47,7 +49,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/jobs/overview", jobs.job_overview),
     Endpoint("GET", _JOB, jobs.job_detail),
     Endpoint("PATCH", _JOB, jobs.change_job, "mode=cancel"),
-    Endpoint("GET", f"{_JOB}/yarn-cancel", jobs.cancel_job),
+    Endpoint("GET", f"{_JOB}{CANCELLING}", jobs.cancel_job),
     Endpoint("PATCH", f"{_JOB}/clientHeartbeat", jobs.client_heartbeat, "{expiredTimestamp}"),
     Endpoint("GET", f"{_JOB}/status", jobs.job_status),
     Endpoint("GET", f"{_JOB}/plan", jobs.job_plan),
@@ -80,3 +82,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/applications/{application}/exceptions", applications.application_exceptions),
     Endpoint("POST", "/applications/{application}/cancel", applications.cancel_application),
 )
+
+
+def first_names() -> list[str]:
+    """The first parts of all paths that can be read."""
+    return sorted({endpoint.path.split("/")[1] for endpoint in ENDPOINTS if endpoint.method == "GET"})

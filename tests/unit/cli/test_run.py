@@ -56,12 +56,9 @@ def write(folder: Path, text: str, name: str = "job.py") -> Path:
         (["-pyexec", "/nowhere/python", "job.py"],
          "The Python interpreter '/nowhere/python' given with -pyexec (python.executable) does not exist or cannot be"
          " executed."),
-        (["-t", "yarn-application", "job.py"],
-         'The target "yarn-application" is not available yet: targets on YARN come in a later version. Available are'
-         ' "local" and "remote".'),
-        (["-m", "yarn-cluster", "-ynm", "x", "job.py"],
-         'The target "yarn-application" is not available yet: targets on YARN come in a later version. Available are'
-         ' "local" and "remote".'),
+        (["-t", "kubernetes-application", "job.py"],
+         'The target "kubernetes-application" is not available yet: targets on Kubernetes come in a later version.'
+         ' Available are "local", "remote", "yarn-session", "yarn-application", "yarn-per-job".'),
         (["-Dparallelism.default=many", "job.py"], None),
     ],
 )  # fmt: skip

@@ -108,14 +108,22 @@ def test_wrong_arguments_are_one_line_on_stdout_with_a_hint(cli: Cli, words: lis
         (["savepoint", EXAMPLE_ID], "The action savepoint is not supported yet"),
         (["savepoint", "-d", "path"], "The action savepoint is not supported yet"),
         (["checkpoint", EXAMPLE_ID], "The action checkpoint is not supported yet"),
-        (["list", "-t", "yarn-session"], 'The target "yarn-session" is not available yet'),
-        (["list", "-yid", "application_1_1"], 'The target "yarn-session" is not available yet'),
+        (
+            ["list", "-t", "yarn-session"],
+            "No cluster id was specified. Please specify a cluster to which you would like",
+        ),
+        (["list", "-yid", "application_1_1"], "Neither HADOOP_CONF_DIR nor YARN_CONF_DIR is set"),
         (["list", "-t", "foo"], '"foo" is not a valid target. Valid are "local", "remote", "yarn-session"'),
         (["list", "-t", "local"], 'The target "local" has no cluster to connect to'),
         (["list", "-Drest.port=x"], "'x' is not a valid value of rest.port"),
     ],
 )
-def test_cluster_actions_that_fail_say_so_in_a_block_on_stderr(cli: Cli, words: list[str], sentence: str) -> None:
+def test_cluster_actions_that_fail_say_so_in_a_block_on_stderr(
+    cli: Cli, words: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR", "HADOOP_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HADOOP_CLASSPATH", "")
     ran = cli(*words)
     assert ran.code == 1
     assert ran.err.startswith(BLOCK + sentence)

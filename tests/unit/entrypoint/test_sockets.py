@@ -46,7 +46,7 @@ def test_the_first_free_port_of_a_range(taken: socket.socket) -> None:
 
 
 def test_an_interface_that_is_not_here() -> None:
-    with pytest.raises(ExternalError, match=r"cannot listen on 192\.0\.2\.1:0"):
+    with pytest.raises(ExternalError, match=r"Nothing can listen on 192\.0\.2\.1:0"):
         listen_rest({"rest.bind-address": "192.0.2.1"})
 
 

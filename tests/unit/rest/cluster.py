@@ -238,8 +238,8 @@ class Answer(NamedTuple):
 class Client:
     """Calls the application as a server would."""
 
-    def __init__(self, gateway: FakeGateway, token: str | None = TOKEN) -> None:
-        self.application = create_application(gateway, token)
+    def __init__(self, gateway: FakeGateway, token: str | None = TOKEN, pages: str = "") -> None:
+        self.application = create_application(gateway, token, pages)
         self.token = token
 
     def call(

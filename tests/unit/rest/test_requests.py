@@ -62,6 +62,21 @@ def test_without_the_token_nothing_is_told(client: Client, gateway: FakeGateway,
     assert client.call("POST", "/healthz", token=None).status == 401
 
 
+def test_below_the_secret_part_everybody_reads_and_nobody_changes(gateway: FakeGateway) -> None:
+    client = Client(gateway, pages="s3cret")
+    assert client.call("GET", "/s3cret/jobs", token=None).json == client.get("/jobs")
+    assert client.call("GET", "/s3cret/v1/overview", token=None).status == 200
+    assert client.call("GET", "/s3cre/overview", token=None).status == 401
+    job = client.get("/jobs/overview")["jobs"][0]["jid"]
+    changes = (("PATCH", f"/jobs/{job}?mode=cancel"), ("GET", f"/jobs/{job}/yarn-cancel"), ("DELETE", "/cluster"))
+    for method, path in changes:
+        refused = client.call(method, f"/s3cret{path}", token=None)
+        assert (refused.status, refused.error) == (
+            403,
+            "Through YARN's proxy nothing can be changed: use the command line (flink).",
+        )
+
+
 def test_the_token_is_enough_in_any_spelling_of_bearer(client: Client) -> None:
     assert client.call("GET", "/overview", headers={"authorization": f"bearer  {TOKEN} "}, token=None).status == 200
 

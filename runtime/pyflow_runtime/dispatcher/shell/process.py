@@ -61,6 +61,7 @@ class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]
     tls: ServerTls | None = None
     authority: CertificateAuthority | None = None
+    pages: str = ""
 
 
 class JobManagerProcess:
@@ -153,7 +154,7 @@ class JobManagerProcess:
         from pyflow_runtime.rest.application import create_application
         from pyflow_runtime.rest.server import RestServer
 
-        application = create_application(self._gateway, self._settings.token)
+        application = create_application(self._gateway, self._settings.token, self._settings.pages)
         return RestServer(application, self._settings.configuration)
 
     # ---- beginning and end ----

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from pyflow_runtime.processes.supervision import (
+    AboutTaskManager,
     CoordinatorEnded,
     CoordinatorForked,
     ForkCoordinator,
     FromSupervisorMessage,
-    TaskManagerEnded,
-    TaskManagerStarted,
     ToSupervisorMessage,
 )
 from pyflow_runtime.rpc.errors import RpcError
@@ -32,11 +31,11 @@ class SupervisorLink:
         self._connection: MessageSocket[Any] = MessageSocket(
             FrameSocket(sock), cast("type[Any]", FromSupervisorMessage)
         )
-        self._handle: Callable[[TaskManagerStarted | TaskManagerEnded], None] | None = None
+        self._handle: Callable[[AboutTaskManager], None] | None = None
         self._forking: dict[str, asyncio.Future[int]] = {}
         self._ended: dict[str, Callable[[int], None]] = {}
 
-    def start(self, handle: Callable[[TaskManagerStarted | TaskManagerEnded], None]) -> None:
+    def start(self, handle: Callable[[AboutTaskManager], None]) -> None:
         """Hand over what is said about TaskManagers, from the next turn of the loop on."""
         self._handle = handle
         self._loop.add_reader(self._connection, self._readable)

@@ -55,7 +55,7 @@ def module_command(python: str, module: str, *arguments: str) -> list[str]:
         f"import sys; same = sys.version_info[:2] == {sys.version_info[:2]!r};"
         f" ours = {source_roots()!r} + ({libraries()!r} if same else []);"
         " sys.path[:] = [p for p in sys.path if p] + [p for p in ours if p not in sys.path];"
-        f" from {module} import main; main()"
+        f" from {module} import main; sys.exit(main())"
     )
     return [python, "-c", code, *arguments]
 

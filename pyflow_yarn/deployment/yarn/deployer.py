@@ -1,0 +1,218 @@
+"""Brings an application to YARN: checked, its files staged, submitted, and waited for until its master runs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from pyflow_yarn.configuration import options
+from pyflow_yarn.deployment.layout import run_module_code
+from pyflow_yarn.deployment.yarn.hadoop import hadoop_configuration
+from pyflow_yarn.deployment.yarn.lines import YARN_CLIENT, say
+from pyflow_yarn.deployment.yarn.sizes import container_sizes
+from pyflow_yarn.deployment.yarn.staging import Staging
+from pyflow_yarn.deployment.yarn.validation import DEFAULT_QUEUE, validate
+from pyflow_yarn.errors import ClusterError, PyflowError
+from pyflow_yarn.yarn import ApplicationReport, ApplicationSpec, LocalFile, ProcessSpec
+from pyflow_yarn.yarn.application_file import FILE_NAME, ApplicationFile, write_application_file
+from pyflow_yarn.yarn.resource_manager import ResourceManager
+from pyflow_yarn.yarn.skein_adapter import APPLICATION_TYPE, CONFIGURATION_FOLDER, SkeinYarn
+
+POLL_SECONDS = 0.1
+RESOURCES_HINT_SECONDS = 60.0
+# Facts of the client's machine, or of its own cluster, that mean nothing in a container.
+_NOT_FOR_CONTAINERS = (
+    options.ENV_LOG_DIR,
+    options.TASKMANAGER_HOST,
+    options.TASKMANAGER_RESOURCE_ID,
+    options.REST_ADDRESS,
+    options.REST_PORT,
+    options.SECURITY_REST_TOKEN_FILE,
+    options.YARN_APPLICATION_ID,
+)
+_BIND_HOSTS = (options.JOBMANAGER_BIND_HOST, options.TASKMANAGER_BIND_HOST)
+
+
+class YarnEdge:
+    """What an edge node knows of its cluster: the Hadoop configuration, the user, the ResourceManager, the staging.
+
+    ``folder`` is for files of this process, and goes with this object.
+    """
+
+    def __init__(self, configuration: Mapping[str, str], environment: MutableMapping[str, str]) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pyflow-yarn-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.hadoop = hadoop_configuration(configuration, environment, self.folder / "conf")
+        self.user = environment.get("HADOOP_USER_NAME") or getpass.getuser()
+        self.resource_manager = ResourceManager(self.hadoop.web_addresses(), self.user)
+        self.staging = Staging(configuration, self.hadoop, self.user)
+
+
+class YarnDeployer:
+    """See the module; a context, at whose end nothing runs here any more. Applications go on."""
+
+    def __init__(self, configuration: Mapping[str, str], environment: MutableMapping[str, str]) -> None:
+        self._configuration = dict(configuration)
+        self.edge = YarnEdge(configuration, environment)
+        for sentence in validate(configuration, self.edge.hadoop, self.edge.resource_manager):
+            say(sentence, level="WARN")
+        self._yarn = SkeinYarn(
+            self.edge.folder,
+            self.edge.hadoop,
+            self.edge.user,
+            application_type=options.YARN_APPLICATION_TYPE.read(configuration) or APPLICATION_TYPE,
+            driver_folder=self.edge.staging.driver_folder,
+        )
+
+    def __enter__(self) -> YarnDeployer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._yarn.close()
+
+    def deploy(self, name: str, files: Mapping[str, LocalFile], program: bytes = b"", attached: bool = False) -> str:
+        """Submit an application; its id, when its master runs or it has ended already.
+
+        ``files`` are laid into the master's container. A client that is interrupted meanwhile takes it back.
+        """
+        application_id = self._submit(name, files, program, attached)
+        try:
+            self._await(application_id)
+        except BaseException as interruption:
+            if not isinstance(interruption, PyflowError):
+                say("Cancelling deployment from Deployment Failure Hook")
+            self._take_back(application_id)
+            raise
+        return application_id
+
+    def kill(self, application_id: str) -> None:
+        """End an application that was submitted."""
+        self._yarn.kill(application_id)
+
+    # ---- the submission ----
+
+    def _submit(self, name: str, files: Mapping[str, LocalFile], program: bytes, attached: bool) -> str:
+        configuration = self._configuration
+        master, worker = container_sizes(configuration)
+        slots = options.TASKMANAGER_NUMBER_OF_TASK_SLOTS.read(configuration)
+        queue = options.YARN_APPLICATION_QUEUE.read(configuration) or DEFAULT_QUEUE
+        say(
+            f"Cluster specification: ClusterSpecification{{masterMemoryMB={master.memory_mb},"
+            f" taskManagerMemoryMB={worker.memory_mb}, slotsPerTaskManager={slots}}}"
+        )
+        file = self.edge.folder / FILE_NAME
+        write_application_file(
+            file,
+            ApplicationFile(
+                configuration=container_configuration(configuration),
+                folders=self.edge.staging.folders,
+                secret=os.urandom(32).hex(),
+                token=os.urandom(32).hex(),
+                pages=os.urandom(16).hex(),
+                worker_memory_mb=worker.memory_mb,
+                queue=queue,
+                program=program,
+                attached=attached,
+            ),
+        )
+        own = LocalFile(str(file))
+        application_id = self._yarn.submit(
+            ApplicationSpec(
+                name=options.YARN_APPLICATION_NAME.read(configuration) or name,
+                queue=queue,
+                tags=frozenset(tag.strip() for tag in options.YARN_TAGS.read(configuration).split(",") if tag.strip()),
+                attempts=options.YARN_APPLICATION_ATTEMPTS.read(configuration) or 1,
+                master=ProcessSpec(
+                    _command("pyflow_runtime.entrypoint.application_master", "jobmanager"),
+                    memory_mb=master.memory_mb,
+                    vcores=master.vcores,
+                    files={FILE_NAME: own, **files},
+                    environment=options.CONTAINERIZED_MASTER_ENV.read(configuration) or {},
+                    node_label=options.YARN_APPLICATION_NODE_LABEL.read(configuration) or "",
+                ),
+                worker=ProcessSpec(
+                    _command("pyflow_runtime.entrypoint.yarn_taskmanager", "taskmanager"),
+                    memory_mb=worker.memory_mb,
+                    vcores=worker.vcores,
+                    files={FILE_NAME: own},
+                    environment=options.CONTAINERIZED_TASKMANAGER_ENV.read(configuration) or {},
+                    node_label=options.YARN_TASKMANAGER_NODE_LABEL.read(configuration)
+                    or options.YARN_APPLICATION_NODE_LABEL.read(configuration)
+                    or "",
+                ),
+            )
+        )
+        say(f"Submitting application master {application_id}")
+        say(f"Submitted application {application_id}", logger=YARN_CLIENT)
+        return application_id
+
+    def _await(self, application_id: str) -> None:
+        say("Waiting for the cluster to be allocated")
+        began, state, hinted = time.monotonic(), "", False
+        while True:
+            report = self._yarn.report(application_id)
+            if report.state in ("FAILED", "KILLED"):
+                raise ClusterError(_not_deployed(report))
+            if report.state in ("RUNNING", "FINISHED"):
+                say("YARN application has been deployed successfully.")
+                return
+            if report.state != state:
+                state = report.state
+                say(f"Deploying cluster, current state {state}")
+            if not hinted and time.monotonic() - began > RESOURCES_HINT_SECONDS:
+                hinted = True
+                say(
+                    "Deployment took more than 60 seconds. Please check if the requested resources are available in the"
+                    " YARN cluster"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _take_back(self, application_id: str) -> None:
+        say("Killing YARN application")
+        with suppress(PyflowError):
+            self._yarn.kill(application_id)
+            say(f"Killed application {application_id}", logger=YARN_CLIENT)
+
+
+def _not_deployed(report: ApplicationReport) -> str:
+    return (
+        f"The YARN application unexpectedly switched to state {report.state} during deployment.\n"
+        f"Diagnostics from YARN: {report.diagnostics}\n"
+        "If log aggregation is enabled on your cluster, use this command to further investigate the issue:\n"
+        f"yarn logs -applicationId {report.id}"
+    )
+
+
+def container_configuration(configuration: Mapping[str, str]) -> dict[str, str]:
+    """A client's configuration as it holds in containers; between hosts there is TLS unless something else is said."""
+    kept = {
+        key: value for key, value in configuration.items() if key not in {option.key for option in _NOT_FOR_CONTAINERS}
+    }
+    for option in _BIND_HOSTS:
+        if kept.get(option.key) == "localhost":
+            say(f"Removing 'localhost' Key: '{option.key}' setting from effective configuration.")
+            del kept[option.key]
+    return {options.SECURITY_SSL_INTERNAL_ENABLED.key: "true", **kept}
+
+
+def _command(module: str, name: str) -> str:
+    """The script of a container: one of our modules, its output in the container's log folder."""
+    import sys
+
+    logs = '"${LOG_DIRS%%,*}"'
+    return (
+        f"export HADOOP_CONF_DIR=$PWD/{CONFIGURATION_FOLDER}\n"
+        f"exec {shlex.quote(sys.executable)} -P -c {shlex.quote(run_module_code(module))}"
+        f" >{logs}/{name}.out 2>{logs}/{name}.err\n"
+    )

@@ -1,0 +1,110 @@
+"""A cluster that runs as an application on YARN, found by the application's id."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+import msgspec
+
+from pyflow_yarn.deployment.cluster import Endpoint
+from pyflow_yarn.deployment.yarn.deployer import YarnEdge
+from pyflow_yarn.deployment.yarn.lines import say
+from pyflow_yarn.errors import ClusterError, ExternalError, PyflowError
+from pyflow_yarn.filesystem import file_system, join
+from pyflow_yarn.yarn import ApplicationNotFoundError
+from pyflow_yarn.yarn.application_file import ENDPOINT_NAME, RESULT_NAME, ApplicationEndpoint, ApplicationResult
+
+ENDPOINT_SECONDS = 60.0
+RESULT_SECONDS = 10.0
+POLL_SECONDS = 0.1
+
+
+class YarnCluster:
+    """See ``Cluster``; the application goes on when its clients go."""
+
+    ends_with_client = False
+
+    def __init__(self, application_id: str, edge: YarnEdge) -> None:
+        self.application_id = application_id
+        self._edge = edge
+
+    def endpoint(self) -> Endpoint:
+        """Where the REST server is, as the application's folder tells this user; waits until it does."""
+        path = join(self._edge.staging.application_folder(self.application_id), ENDPOINT_NAME)
+        deadline = time.monotonic() + ENDPOINT_SECONDS
+        while (content := read_file(path)) is None:
+            self.check()
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"The application {self.application_id} has not told within {ENDPOINT_SECONDS:.0f} s where its"
+                    " JobManager is: it runs for another user, or its master cannot reach HDFS."
+                )
+            time.sleep(POLL_SECONDS)
+        found = msgspec.json.decode(content, type=ApplicationEndpoint)
+        return Endpoint(found.rest_address, found.token)
+
+    def announce(self) -> Endpoint:
+        """Say where the REST server is, as Flink does."""
+        endpoint = self.endpoint()
+        say(f"Found Web Interface {endpoint.address} of application '{self.application_id}'.")
+        return endpoint
+
+    def find(self) -> None:
+        """Look whether it runs, and say where its REST server is; ``ClusterError`` in Flink's words if it does not."""
+        key = self.application_id
+        try:
+            report = self._edge.resource_manager.report(key)
+        except ApplicationNotFoundError:
+            raise ClusterError(
+                f"Couldn't retrieve Yarn cluster: Application with id '{key}' doesn't exist in RM. Please check that"
+                " the job submission was successful."
+            ) from None
+        if report.ended:
+            say(
+                f"The application {key} doesn't run anymore. It has previously completed with final status:"
+                f" {report.final_status}",
+                level="ERROR",
+            )
+            raise ClusterError(f"Couldn't retrieve Yarn cluster: The Yarn application {key} doesn't run anymore.")
+        self.announce()
+
+    def result(self) -> ApplicationResult | None:
+        """How the application's program has ended, if it has; who asks has taken it, and the application ends."""
+        path = join(self._edge.staging.application_folder(self.application_id), RESULT_NAME)
+        if (content := read_file(path)) is None:
+            return None
+        file_system(path).delete(path)
+        return msgspec.json.decode(content, type=ApplicationResult)
+
+    def take_result(self) -> None:
+        """Let the application end, which waits for somebody to take its result."""
+        deadline = time.monotonic() + RESULT_SECONDS
+        with suppress(PyflowError, OSError):
+            while self.result() is None and time.monotonic() < deadline:
+                self.check()
+                time.sleep(POLL_SECONDS)
+
+    def check(self) -> None:
+        """``ClusterError`` if the application has ended."""
+        report = self._edge.resource_manager.report(self.application_id)
+        if report.ended:
+            raise ClusterError(
+                f"The Yarn application {self.application_id} doesn't run anymore. It has previously completed with"
+                f" final status: {report.final_status}"
+            )
+
+    def stop(self) -> None:
+        """The application goes on."""
+
+
+def read_file(path: str) -> bytes | None:
+    """The content of a file; None if there is none."""
+    files = file_system(path)
+    try:
+        with files.open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ExternalError(f"{path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,218 @@
+"""``flink run -t yarn-application``: programs as applications of their own on a real YARN."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import signal
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import CHECKOUT, Completed, Flink, WordFile
+from tests.hadoop.cluster import ENDED, Hadoop, wait_until
+
+COUNT = CHECKOUT / "examples" / "word_count.py"
+SLOW = CHECKOUT / "tests" / "e2e" / "programs" / "word_count.py"
+RESTARTS = ("-Drestart-strategy.type=fixed-delay", "-Drestart-strategy.fixed-delay.delay=100 ms")
+TARGET = ("-t", "yarn-application")
+Run = Callable[..., Completed]
+
+
+@pytest.fixture
+def run(flink: Flink, hadoop: Hadoop) -> Run:
+    """``bin/flink run -t yarn-application`` as on an edge node."""
+    return functools.partial(flink, "run", *TARGET, env=hadoop.exports, timeout=180)
+
+
+def application_of(done: Completed) -> str:
+    """The only application that a client's output names."""
+    (found,) = set(re.findall(r"application_\d+_\d+", done.stdout + done.stderr))
+    return str(found)
+
+
+def fate(hadoop: Hadoop, application: str) -> tuple[str, str, str]:
+    """State, final status and diagnostics, once it has ended and nothing of it is left."""
+    wait_until(f"{application} ends", lambda: hadoop.application(application)["state"] in ENDED, 120)
+    hadoop.assert_nothing_left(application)
+    report = hadoop.application(application)
+    return report["state"], report["finalStatus"], report["diagnostics"].strip()
+
+
+def process_of(hadoop: Hadoop, application: str, title: str) -> int:
+    """The only process of an application with that title."""
+    (found,) = [line for line in hadoop.processes(application) if f": pyflow {title}" in line]
+    return int(found.partition(":")[0])
+
+
+def counted(hadoop: Hadoop, folder: str) -> dict[str, str]:
+    """What a word count has written."""
+    names = hadoop.names(folder)
+    return dict(line.split(" ") for name in names for line in hadoop.get(f"{folder}/{name}").decode().splitlines())
+
+
+@pytest.fixture
+def text(word_file: Callable[..., WordFile], hadoop: Hadoop, hdfs_folder: str) -> WordFile:
+    """Words, in the file `in` of the test's folder on HDFS."""
+    words = word_file(lines=4000)
+    hadoop.put(f"{hdfs_folder}/in", Path(words.path).read_bytes())
+    return words
+
+
+def files(folder: str) -> tuple[str, ...]:
+    return "--input", f"hdfs://{folder}/in", "--output", f"hdfs://{folder}/out"
+
+
+def test_word_count_from_hdfs_to_hdfs(run: Run, hadoop: Hadoop, hdfs_folder: str, text: WordFile) -> None:
+    named = ("-Dyarn.application.name=words of mine", "-Dyarn.application.queue=etl", "-Dyarn.tags=ta,tb")
+    done = run("-p", "2", *named, COUNT, *files(hdfs_folder))
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert counted(hadoop, f"{hdfs_folder}/out") == {word: str(count) for word, count in text.counts.items()}
+    application = application_of(done)
+    assert fate(hadoop, application) == ("FINISHED", "SUCCEEDED", "")
+    report = hadoop.application(application)
+    assert (report["name"], report["applicationType"]) == ("words of mine", "Apache Flink")
+    assert report["queue"].rpartition(".")[2] == "etl"
+    assert set(report["applicationTags"].split(",")) == {"ta", "tb"}
+
+
+def test_detached_the_client_leaves_when_it_runs(run: Run, hadoop: Hadoop, hdfs_folder: str, text: WordFile) -> None:
+    done = run("-d", COUNT, *files(hdfs_folder))
+    assert (done.returncode, done.stderr) == (0, ""), done
+    lines = done.stdout.splitlines()
+    assert lines[-2].endswith("] - YARN application has been deployed successfully.")
+    application = application_of(done)
+    assert re.search(rf"Found Web Interface \S+:\d+ of application '{application}'\.$", lines[-1])
+    assert fate(hadoop, application) == ("FINISHED", "SUCCEEDED", "")
+    assert counted(hadoop, f"{hdfs_folder}/out") == {word: str(count) for word, count in text.counts.items()}
+
+
+def test_the_users_error_is_the_applications(run: Run, hadoop: Hadoop, tmp_path: Path) -> None:
+    program = tmp_path / "fails.py"
+    program.write_text(
+        "from pyflow_yarn.datastream import StreamExecutionEnvironment\n"
+        "import helper_beside\n"
+        "env = StreamExecutionEnvironment.get_execution_environment()\n"
+        "env.from_collection([3, 0]).map(helper_beside.divide).print()\n"
+        "env.execute('fails')\n"
+    )
+    (tmp_path / "helper_beside.py").write_text("def divide(n):\n    return 12 // n\n")
+    done = run(program)
+    assert done.returncode == 31, done
+    assert " The program finished with the following exception:" in done.stderr
+    assert "return 12 // n" in done.stderr
+    assert done.stderr.rstrip().endswith("ZeroDivisionError: integer division or modulo by zero")
+    expected = "ZeroDivisionError: integer division or modulo by zero"
+    assert fate(hadoop, application_of(done)) == ("FINISHED", "FAILED", expected)
+
+
+def test_a_program_that_raises_is_a_failed_application(run: Run, hadoop: Hadoop, tmp_path: Path) -> None:
+    program = tmp_path / "raises.py"
+    program.write_text("import sys\n\nraise ValueError(' '.join(sys.argv[1:]))\n")
+    done = run(program, "no", "--such", "word")
+    assert done.returncode == 31, done
+    assert done.stderr.rstrip().endswith("ValueError: no --such word")
+    assert fate(hadoop, application_of(done)) == (
+        "FINISHED",
+        "FAILED",
+        "ValueError: no --such word (raises.py, line 3)",
+    )
+
+
+@pytest.mark.parametrize("mode", ["attached", "detached"])
+def test_per_job_mode_runs_main_here_and_each_job_there(
+    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, mode: str
+) -> None:
+    options = ("-t", "yarn-per-job", *(["-d"] if mode == "detached" else []))
+    done = flink("run", *options, COUNT, *files(hdfs_folder), env=hadoop.exports, timeout=180)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "Job Clusters are deprecated since Flink 1.15." in done.stdout
+    (job,) = re.findall(r"^Job has been submitted with JobID ([0-9a-f]{32})$", done.stdout, re.MULTILINE)
+    application = application_of(done)
+    if mode == "attached":
+        assert re.search(rf"^Job with JobID {job} has finished.$", done.stdout, re.MULTILINE)
+    else:
+        assert f"yarn application -kill {application}" in done.stdout
+    assert fate(hadoop, application) == ("FINISHED", "SUCCEEDED", "")
+    assert counted(hadoop, f"{hdfs_folder}/out") == {word: str(count) for word, count in text.counts.items()}
+
+
+class Running:
+    """A word count that waits until it may go on, as an application."""
+
+    def __init__(self, flink: Flink, hadoop: Hadoop, folder: str, tmp_path: Path, *options: str) -> None:
+        self.hadoop = hadoop
+        self.output = f"{folder}/out"
+        self.marks, self._calm = tmp_path / "marks", tmp_path / "calm"
+        self.marks.mkdir()
+        place = hadoop.default_fs
+        words = (SLOW, f"{place}{folder}/in", f"{place}{self.output}", self.marks, self._calm)
+        self.client = flink.start("run", *TARGET, *options, *words, env=hadoop.exports)
+        self.application = ""
+        self.await_attempts(2)
+        (self.application,) = [one["id"] for one in hadoop.applications() if one["state"] == "RUNNING"]
+
+    def await_attempts(self, count: int) -> None:
+        """Wait until that many subtasks have begun to write."""
+        wait_until(f"{count} subtasks write", lambda: len(list(self.marks.iterdir())) >= count, 120)
+
+    def kill(self, title: str) -> None:
+        """End a process of the application."""
+        os.kill(process_of(self.hadoop, self.application, title), signal.SIGKILL)
+
+    def finish(self) -> tuple[int | None, str, str]:
+        """Let it go on; how the client ended, and what it said."""
+        self._calm.touch()
+        stdout, stderr = self.client.communicate(timeout=180)
+        return self.client.returncode, stdout, stderr
+
+    def assert_right(self, text: WordFile) -> None:
+        """Everything was counted, and nothing twice."""
+        expected = {f"({word},{n})" for word, count in text.counts.items() for n in range(1, count + 1)}
+        names = self.hadoop.names(self.output)
+        assert not [name for name in names if name.startswith((".", "_"))]
+        written = [line for name in names for line in self.hadoop.get(f"{self.output}/{name}").decode().splitlines()]
+        assert Counter(written) == Counter(expected)
+
+
+@pytest.mark.parametrize("victim", ["jobmanager", "taskmanager taskmanager-1-1"])
+def test_a_process_that_is_killed_costs_no_result(
+    victim: str, flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    job = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2", *RESTARTS)
+    job.kill(victim)
+    job.await_attempts(4)
+    code, stdout, stderr = job.finish()
+    assert (code, stderr) == (0, ""), stdout
+    job.assert_right(text)
+    assert fate(hadoop, job.application) == ("FINISHED", "SUCCEEDED", "")
+
+
+def test_the_proxy_link_shows_the_job_and_changes_nothing(
+    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    job = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2")
+    proxy = f"{hadoop.rm_address}/proxy/{job.application}"
+    overview = _get(f"{proxy}/jobs/overview")
+    (row,) = overview["jobs"]
+    assert (row["name"], row["state"]) == ("word count", "RUNNING")
+    assert row["tasks"]["running"] >= 2
+    assert _get(f"{proxy}/overview")["taskmanagers"] == 2
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        _get(f"{proxy}/jobs/{row['jid']}/yarn-cancel")
+    code, stdout, _ = job.finish()
+    assert code == 0, stdout
+    assert fate(hadoop, job.application)[1] == "SUCCEEDED"
+
+
+def _get(url: str) -> dict[str, Any]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=30) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
