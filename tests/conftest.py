@@ -186,14 +186,18 @@ class Flink:
         return {**kept, **private, **(extra or {})}
 
     def start(
-        self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[str]:
         """Start the command in a process group of its own; the fixture ends it if the test does not."""
         process = subprocess.Popen(
             [*self.command, *arguments],
             cwd=cwd or self.working_directory,
             env=self.environment(env),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

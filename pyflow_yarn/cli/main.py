@@ -30,10 +30,14 @@ Specify the help option (-h or --help) to get help on the command."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(dispatch, list(sys.argv[1:] if arguments is None else arguments))
+
+
+def guarded(command: Callable[[list[str]], int], words: list[str]) -> int:
+    """Run a command whose reader may go, whose user may lose patience, and in which there may be a fault."""
     _open_closed_streams()
     try:
-        code = dispatch(words)
+        code = command(words)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has gone (flink list | head): nothing is left to say, also not at shutdown.

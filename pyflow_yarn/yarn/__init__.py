@@ -73,7 +73,7 @@ class ApplicationSpec:
 
 @dataclass(frozen=True)
 class ApplicationReport:
-    """What YARN says about an application."""
+    """What YARN says about an application; ``finish_time`` is epoch milliseconds, 0 while it has not ended."""
 
     id: str
     name: str
@@ -86,6 +86,7 @@ class ApplicationReport:
     diagnostics: str
     tracking_url: str
     master_address: str
+    finish_time: int = 0
 
     @property
     def ended(self) -> bool:

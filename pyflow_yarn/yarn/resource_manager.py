@@ -115,4 +115,5 @@ def _report(app: dict[str, Any]) -> ApplicationReport:
         diagnostics=app.get("diagnostics", "").strip(),
         tracking_url=app.get("trackingUrl", ""),
         master_address=app.get("amRPCAddress", ""),
+        finish_time=app.get("finishedTime", 0),
     )

@@ -21,7 +21,8 @@ class Resource(NamedTuple):
 class Queue:
     """A queue; ``names`` are those by which an application may ask for it, its path first.
 
-    ``limit`` bounds all its containers together. What an older Hadoop does not tell is None.
+    ``limit`` bounds all its containers together. What an older Hadoop does not tell is None. ``used`` is a fraction of
+    what the queue is meant to have, ``most`` one of what is around it.
     """
 
     names: tuple[str, ...]
@@ -30,6 +31,9 @@ class Queue:
     creates_queues: bool
     largest_container: Resource | None
     limit: Resource | None
+    used: float
+    most: float
+    applications: int
 
     @property
     def path(self) -> str:
@@ -41,10 +45,13 @@ class Queue:
 class Node:
     """A node that takes containers; ``address`` is where its NodeManager answers HTTP."""
 
+    id: str
     address: str
     total: Resource
     free: Resource
     labels: frozenset[str]
+    containers: int
+    health: str
 
 
 def read_resource(answer: Mapping[str, Any]) -> Resource:
@@ -56,7 +63,8 @@ def read_queues(answer: Mapping[str, Any]) -> list[Queue]:
     """All queues in the answer to ``/ws/v1/cluster/scheduler``."""
     information = answer["scheduler"]["schedulerInfo"]
     if "rootQueue" in information:
-        return list(_fair_queues(information["rootQueue"]))
+        root = information["rootQueue"]
+        return list(_fair_queues(root, _told(root, "fairResources")))
     return list(_capacity_queues(information, "", is_running=True)) if "queueName" in information else []
 
 
@@ -70,7 +78,15 @@ def _node(answer: Mapping[str, Any]) -> Node:
     free = Resource(int(answer["availMemoryMB"]), int(answer["availableVirtualCores"]))
     used = Resource(int(answer["usedMemoryMB"]), int(answer["usedVirtualCores"]))
     total = Resource(free.memory_mb + used.memory_mb, free.vcores + used.vcores)
-    return Node(answer["nodeHTTPAddress"], total, free, frozenset(answer.get("nodeLabels", ())))
+    return Node(
+        id=answer["id"],
+        address=answer["nodeHTTPAddress"],
+        total=total,
+        free=free,
+        labels=frozenset(answer.get("nodeLabels", ())),
+        containers=int(answer["numContainers"]),
+        health=answer.get("healthReport", ""),
+    )
 
 
 def _capacity_queues(answer: Mapping[str, Any], parent: str, *, is_running: bool) -> Iterator[Queue]:
@@ -86,12 +102,15 @@ def _capacity_queues(answer: Mapping[str, Any], parent: str, *, is_running: bool
         or bool(answer.get("autoCreateChildQueueEnabled")),
         largest_container=_told(answer, "maximumAllocation"),
         limit=_told(answer, "maxEffectiveCapacity"),
+        used=answer.get("usedCapacity", 0.0) / 100,
+        most=answer.get("maxCapacity", 100.0) / 100,
+        applications=answer.get("numApplications", 0),
     )
     for child in _children(answer.get("queues")):
         yield from _capacity_queues(child, path, is_running=is_running)
 
 
-def _fair_queues(answer: Mapping[str, Any]) -> Iterator[Queue]:
+def _fair_queues(answer: Mapping[str, Any], total: Resource | None) -> Iterator[Queue]:
     path = answer["queueName"]
     is_leaf = answer.get("type") == "fairSchedulerLeafQueueInfo"
     yield Queue(
@@ -102,9 +121,12 @@ def _fair_queues(answer: Mapping[str, Any]) -> Iterator[Queue]:
         creates_queues=not is_leaf,
         largest_container=_told(answer, "maxContainerAllocation"),
         limit=_told(answer, "maxResources"),
+        used=_part(_told(answer, "usedResources"), _told(answer, "fairResources")),
+        most=_part(_told(answer, "maxResources"), total),
+        applications=answer.get("numActiveApps", 0) + answer.get("numPendingApps", 0),
     )
     for child in _children(answer.get("childQueues")):
-        yield from _fair_queues(child)
+        yield from _fair_queues(child, total)
 
 
 def _children(answer: Any) -> list[Mapping[str, Any]]:
@@ -114,3 +136,7 @@ def _children(answer: Any) -> list[Mapping[str, Any]]:
 
 def _told(answer: Mapping[str, Any], key: str) -> Resource | None:
     return read_resource(answer[key]) if answer.get(key) else None
+
+
+def _part(of: Resource | None, whole: Resource | None) -> float:
+    return of.memory_mb / whole.memory_mb if of and whole and whole.memory_mb else 0.0

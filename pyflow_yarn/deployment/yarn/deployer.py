@@ -92,13 +92,16 @@ class YarnDeployer:
         except BaseException as interruption:
             if not isinstance(interruption, PyflowError):
                 say("Cancelling deployment from Deployment Failure Hook")
-            self._take_back(application_id)
+            self.take_back(application_id)
             raise
         return application_id
 
-    def kill(self, application_id: str) -> None:
+    def take_back(self, application_id: str) -> None:
         """End an application that was submitted."""
-        self._yarn.kill(application_id)
+        say("Killing YARN application")
+        with suppress(PyflowError):
+            self._yarn.kill(application_id)
+            say(f"Killed application {application_id}", logger=YARN_CLIENT)
 
     # ---- the submission ----
 
@@ -177,12 +180,6 @@ class YarnDeployer:
                     " YARN cluster"
                 )
             time.sleep(POLL_SECONDS)
-
-    def _take_back(self, application_id: str) -> None:
-        say("Killing YARN application")
-        with suppress(PyflowError):
-            self._yarn.kill(application_id)
-            say(f"Killed application {application_id}", logger=YARN_CLIENT)
 
 
 def _not_deployed(report: ApplicationReport) -> str:

@@ -92,7 +92,7 @@ def read_properties_file(path: Path) -> YarnSession | None:
 
 def write_properties_file(path: Path, session: YarnSession) -> None:
     """Put the file in place, whole and readable for everybody; one of this user's is replaced."""
-    _refuse_others(path)
+    refuse_others_file(path)
     dynamic = _SEPARATOR.join(f"{key}={value}" for key, value in session.dynamic_properties.items())
     lines = [
         "#Generated YARN properties file",
@@ -130,7 +130,8 @@ def delete_properties_file(path: Path, application_id: str) -> bool:
     return True
 
 
-def _refuse_others(path: Path) -> None:
+def refuse_others_file(path: Path) -> None:
+    """Raise if the file is another user's: it can be neither believed nor replaced."""
     with suppress(OSError):
         if os.lstat(path).st_uid != os.geteuid():
             raise _unusable(path, "belongs to another user")

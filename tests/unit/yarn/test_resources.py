@@ -29,6 +29,7 @@ def test_queues_of_the_capacity_scheduler() -> None:
     assert queues["root.etl"].names == ("root.etl", "etl")
     assert queues["root.etl"].largest_container == Resource(1024, 2)
     assert queues["root.teams.red"].limit == Resource(614, 1)
+    assert (queues["root.teams"].used, queues["root.teams"].most, queues["root.teams"].applications) == (0.0, 0.2, 0)
 
 
 def test_a_queue_in_a_stopped_one_is_stopped() -> None:
@@ -58,6 +59,7 @@ def test_queues_of_the_fair_scheduler() -> None:
     assert queues["root.teams.red"].names == ("root.teams.red", "teams.red")
     assert queues["root.etl"].largest_container == Resource(1024, 2)
     assert queues["root.etl"].limit == Resource(2048, 4)
+    assert (queues["root.etl"].used, queues["root.etl"].most, queues["root.etl"].applications) == (0.0, 1 / 6, 0)
 
 
 def test_the_fair_scheduler_of_hadoop_2_lists_children_without_a_name() -> None:
@@ -77,6 +79,7 @@ def test_nodes() -> None:
     assert (first.address, second.address) == ("192.0.2.2:22840", "192.0.2.1:22840")
     assert (first.total, first.free, first.labels) == (Resource(6144, 16), Resource(6144, 16), {"gpu"})
     assert not second.labels
+    assert (second.id, second.containers, second.health) == ("192.0.2.1:25715", 0, "")
     answer["nodes"]["node"][0]["state"] = "DECOMMISSIONED"
     answer["nodes"]["node"][1] |= {"usedMemoryMB": 144, "availMemoryMB": 6000}
     (only,) = read_nodes(answer)

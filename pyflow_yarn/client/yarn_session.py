@@ -1,0 +1,247 @@
+"""``yarn-session.sh``: a session on YARN is brought up or found, attended to from standard input, and ended."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+from pyflow_yarn.client.rest import RestClient
+from pyflow_yarn.configuration.options import EXECUTION_ATTACHED, YARN_APPLICATION_ID
+from pyflow_yarn.deployment.yarn.deployer import YarnDeployer, YarnEdge
+from pyflow_yarn.deployment.yarn.lines import say, say_how_to_stop
+from pyflow_yarn.deployment.yarn.properties_file import (
+    YarnSession,
+    delete_properties_file,
+    properties_file,
+    refuse_others_file,
+    write_properties_file,
+)
+from pyflow_yarn.deployment.yarn.running import YarnCluster
+from pyflow_yarn.errors import ClusterError, ExternalError, PyflowError
+from pyflow_yarn.yarn import ApplicationReport, FinalStatus
+
+APPLICATION_NAME = "Flink session cluster"
+SESSION_CLI = "org.apache.flink.yarn.cli.FlinkYarnSessionCli"
+COMMANDS = """Available commands:
+help - show these commands
+stop - stop the YARN session
+"""
+LOOK_SECONDS = 3.0
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.2
+LONGEST_COMMAND = 4096
+STANDARD_INPUT = 0
+SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a program."""
+
+
+class Signalled(KeyboardInterrupt):
+    """SIGTERM or SIGHUP arrived: the same as Ctrl-C, with another exit code."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def run_session(configuration: Mapping[str, str], dynamic_properties: Mapping[str, str]) -> int:
+    """Bring up a session, or find the one that the configuration names, and attend to it if attached; the exit code.
+
+    ``dynamic_properties`` are noted for the commands that will use it.
+    """
+    try:
+        with _signals_interrupt():
+            session = Session.found(configuration) or Session.deployed(configuration, dynamic_properties)
+            if EXECUTION_ATTACHED.read(configuration):
+                return session.attend()
+            say_how_to_stop(session.cluster.application_id)
+            return 0
+    except KeyboardInterrupt as interrupt:
+        return _exit_code(interrupt)
+
+
+class Session:
+    """A session that runs, and what can be done with it from here."""
+
+    def __init__(self, cluster: YarnCluster, edge: YarnEdge, configuration: Mapping[str, str]) -> None:
+        self.cluster = cluster
+        self._edge = edge
+        self._configuration = configuration
+
+    @classmethod
+    def found(cls, configuration: Mapping[str, str]) -> Session | None:
+        """The session whose id the configuration has, if it has one."""
+        application_id = YARN_APPLICATION_ID.read(configuration)
+        if not application_id:
+            return None
+        edge = YarnEdge(configuration, os.environ)
+        session = cls(YarnCluster(application_id, edge), edge, configuration)
+        try:
+            session.cluster.find()
+        except ClusterError:
+            with suppress(PyflowError):
+                if session._report().ended:
+                    session._forget()
+            raise
+        return session
+
+    @classmethod
+    def deployed(cls, configuration: Mapping[str, str], dynamic_properties: Mapping[str, str]) -> Session:
+        """A new session, noted in the properties file."""
+        path = properties_file(configuration)
+        refuse_others_file(path)
+        with YarnDeployer(configuration, os.environ) as deployer:
+            application_id = deployer.deploy(APPLICATION_NAME, {})
+            session = cls(YarnCluster(application_id, deployer.edge), deployer.edge, configuration)
+            try:
+                address = session.cluster.announce().address
+                sys.stdout.write(f"JobManager Web Interface: http://{address}\n")
+                sys.stdout.flush()
+                write_properties_file(path, YarnSession(application_id, dynamic_properties))
+            except BaseException:
+                deployer.take_back(application_id)
+                raise
+        return session
+
+    def attend(self) -> int:
+        """Take commands until the session ends or is to end."""
+        code = 0
+        try:
+            report = self._await_end_or_stop()
+        except KeyboardInterrupt as interrupt:
+            code, report = _exit_code(interrupt), None
+        try:
+            if report is not None:
+                return self._ended_by_itself(report)
+            return self._stop() or code
+        except KeyboardInterrupt:
+            key = self.cluster.application_id
+            sys.stderr.write(f"The session {key} may be running still; end it with: yarn application -kill {key}\n")
+            raise
+
+    def _await_end_or_stop(self) -> ApplicationReport | None:
+        """The report of a session that has ended; None if it is to be stopped."""
+        commands = Commands(STANDARD_INPUT)
+        known = True
+        while True:
+            try:
+                if (report := self._report()).ended:
+                    return report
+                known = True
+            except ExternalError as error:
+                if known:
+                    sys.stderr.write(f"The Flink Yarn cluster is in an unknown state: {error} Asking again.\n")
+                known = False
+            command = commands.next(LOOK_SECONDS)
+            if command in ("stop", "quit"):
+                return None
+            if command is not None:
+                if command != "help":
+                    sys.stderr.write(f"Unknown command '{command}'. Showing help:\n")
+                sys.stderr.write(COMMANDS)
+                sys.stderr.flush()
+
+    def _ended_by_itself(self, report: ApplicationReport) -> int:
+        self._forget()
+        self._say_end(report)
+        if report.final_status == FinalStatus.SUCCEEDED:
+            return 0
+        sys.stderr.write(f"The Flink Yarn cluster has failed. {report.diagnostics}".rstrip() + "\n")
+        return 1
+
+    def _stop(self) -> int:
+        """End the session with its jobs: its JobManager does it, else YARN."""
+        key = self.cluster.application_id
+        try:
+            try:
+                RestClient(self.cluster.endpoint(), self._configuration, self.cluster.check).send("DELETE", "/cluster")
+                report = self._await_end()
+            except PyflowError as error:
+                report = self._report()
+                if not report.ended:
+                    sys.stderr.write(f"WARNING: {error}\n")
+            if not report.ended:
+                say("Killing YARN application")
+                self._edge.resource_manager.kill(key)
+                report = self._await_end()
+        finally:
+            self._forget()
+        self._say_end(report)
+        return 0 if report.final_status == FinalStatus.SUCCEEDED else 1
+
+    def _await_end(self) -> ApplicationReport:
+        deadline = time.monotonic() + STOP_SECONDS
+        while not (report := self._report()).ended and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return report
+
+    def _report(self) -> ApplicationReport:
+        return self._edge.resource_manager.report(self.cluster.application_id)
+
+    def _forget(self) -> None:
+        path = properties_file(self._configuration)
+        if delete_properties_file(path, self.cluster.application_id):
+            say(f"Deleted Yarn properties file at {path}", logger=SESSION_CLI)
+
+    def _say_end(self, report: ApplicationReport) -> None:
+        say(
+            f"Application {report.id} finished with state {report.state} and final state {report.final_status} at"
+            f" {report.finish_time}",
+            logger=SESSION_CLI,
+        )
+
+
+class Commands:
+    """Lines of a terminal or pipe. Where it has ended no more come, and the session goes on."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._text = b""
+        self._open = True
+
+    def next(self, seconds: float) -> str | None:
+        """The next line; None if there is none in that time."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._text:
+            if (left := deadline - time.monotonic()) <= 0:
+                return None
+            if not self._open:
+                time.sleep(left)
+            elif select.select([self._descriptor], [], [], left)[0]:
+                self._read()
+        line, _, self._text = self._text.partition(b"\n")
+        return line.decode(errors="replace").strip()
+
+    def _read(self) -> None:
+        try:
+            piece = os.read(self._descriptor, LONGEST_COMMAND)
+        except OSError:
+            piece = b""
+        self._open = bool(piece)
+        # A last line needs no end.
+        self._text = (self._text + (piece or (b"\n" if self._text else b"")))[-LONGEST_COMMAND:]
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP are like Ctrl-C; what is ignored (by ``nohup``) stays ignored."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise Signalled(number)
+
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(interrupt: KeyboardInterrupt) -> int:
+    return SIGNALLED + (interrupt.number if isinstance(interrupt, Signalled) else signal.SIGINT)
