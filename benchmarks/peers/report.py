@@ -275,10 +275,10 @@ def _load_note(loads: Sequence[float], settings: Mapping[str, Any]) -> str:
     return "."
 
 
-def replace_between_markers(text: str, content: str) -> str:
+def replace_between_markers(text: str, content: str, begin: str = BEGIN) -> str:
     """The text with new content between the markers; ``ValueError`` if it has none."""
-    before, begin, rest = text.partition(BEGIN)
+    before, found, rest = text.partition(begin)
     _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+    if not found or not end:
+        raise ValueError(f"no lines {begin} and {END}")
+    return f"{before}{begin}\n{content}\n{END}{after}"
