@@ -145,9 +145,9 @@ REFERENCE_KEYS: frozenset[str] = frozenset(
     security.delegation.token.provider.hbase.enabled security.delegation.tokens.enabled
     security.delegation.tokens.renewal.retry.backoff security.delegation.tokens.renewal.retry.initial.backoff
     security.delegation.tokens.renewal.retry.max.backoff security.delegation.tokens.renewal.time-ratio
-    security.kerberos.access.hadoopFileSystems security.kerberos.fetch.delegation-token
-    security.kerberos.krb5-conf.path security.kerberos.login.contexts security.kerberos.login.keytab
-    security.kerberos.login.principal security.kerberos.login.use-ticket-cache security.kerberos.relogin.period
+    security.kerberos.fetch.delegation-token
+    security.kerberos.login.contexts
+    security.kerberos.login.use-ticket-cache security.kerberos.relogin.period
     security.kerberos.tokens.renewal.retry.backoff security.kerberos.tokens.renewal.time-ratio
     security.module.factory.classes security.ssl.algorithms security.ssl.internal.cert.fingerprint
     security.ssl.internal.close-notify-flush-timeout security.ssl.internal.handshake-timeout

@@ -48,7 +48,7 @@ def log_in(principal: str, keytab: str) -> None:
 
 def logged_in() -> str:
     """The principal of the ticket cache, or of the keytab where nobody has run kinit."""
-    with _Gss("There is no Kerberos ticket", "run kinit") as gss:
+    with _Gss("There is no Kerberos ticket", "run kinit, or set security.kerberos.login.keytab and principal") as gss:
         return gss.principal(gss.credential(None))
 
 

@@ -148,7 +148,7 @@ class SkeinYarn:
                     keytab=self._keytab or None,
                     principal=self._principal or None,
                     log=str(log),
-                    java_options=list(_JAVA_OPTIONS),
+                    java_options=_driver_options(),
                 )
             except (skein.exceptions.DriverError, subprocess.CalledProcessError) as failure:
                 reason = str(failure)
@@ -322,6 +322,12 @@ def _reason(container: Any) -> str:
     if state == "KILLED":
         return "It was released."
     return "Its process has ended by itself." if state == "SUCCEEDED" else str(container.exit_message)
+
+
+def _driver_options() -> list[str]:
+    """Java has a property for what other programs read in the environment."""
+    kerberos = os.environ.get("KRB5_CONFIG", "").partition(":")[0]
+    return [*_JAVA_OPTIONS, *([f"-Djava.security.krb5.conf={kerberos}"] if kerberos else [])]
 
 
 def _master_environment() -> dict[str, str]:

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import CHECKOUT, Flink, WordFile
 from tests.hadoop.cluster import KERBEROS_DAEMONS, Hadoop, start_hadoop
 from tests.hadoop.installation import Unavailable
 
@@ -31,16 +32,13 @@ from pathlib import Path
 from pyflow_yarn.filesystem import file_system
 from pyflow_yarn.yarn import ProcessSpec, wait_until_ended
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
-from pyflow_yarn.yarn.kerberos import log_in, logged_in
+from pyflow_yarn.yarn.kerberos import logged_in
 from pyflow_yarn.yarn.skein_adapter import SkeinYarn
 from tests.yarn.conformance import SECONDS, Events, application, wait_for
 
-folder, way, copy, *keytab = sys.argv[1:]
-principal = "alice@PYFLOW.TEST"
-if keytab:
-    log_in(principal, keytab[0])
-assert logged_in() == principal
-place = f"hdfs:///user/alice/{way}"
+folder, copy = sys.argv[1:]
+assert logged_in() == "alice@PYFLOW.TEST"
+place = "hdfs:///user/alice/copies"
 files = file_system(place)
 files.make_directories(place)
 content = os.urandom(3_000_000)
@@ -53,8 +51,7 @@ def copying(source, target):
     environment = {"SOURCE": f"{place}/{source}", "TARGET": f"{place}/{target}", "PYTHONPATH": paths}
     return ProcessSpec(command, memory_mb=384, environment=environment)
 
-login = {"keytab": keytab[0], "principal": principal} if keytab else {}
-yarn = SkeinYarn(Path(folder), HadoopConfiguration.of_environment(os.environ), "alice", **login)
+yarn = SkeinYarn(Path(folder), HadoopConfiguration.of_environment(os.environ), "alice")
 try:
     key = yarn.submit(replace(application(queue="default"), master=copying("a", "b"), worker=copying("b", "c")))
     wait_for(lambda: yarn.report(key).ended or files.status(f"{place}/b"))
@@ -93,6 +90,9 @@ for try_it in (manager.check, lambda: file_system("hdfs:///").list("hdfs:///"), 
 # A new machine fetches Hadoop's jars and installs Kerberos.
 pytestmark = pytest.mark.timeout(1800)
 
+COUNT = CHECKOUT / "examples" / "word_count.py"
+NOBODY = {"KRB5_CONFIG": "/nowhere", "KRB5_CLIENT_KTNAME": "/nowhere", "KRB5CCNAME": "FILE:/nowhere"}
+
 
 @pytest.fixture(scope="module")
 def secured() -> Iterator[Hadoop]:
@@ -115,32 +115,56 @@ def secured() -> Iterator[Hadoop]:
 
 
 def _run(hadoop: Hadoop, program: str, *arguments: str, **variables: str) -> str:
-    java = {"JDK_JAVA_OPTIONS": f"-Djava.security.krb5.conf={hadoop.folder}/krb5.conf"}
-    nobody = {"KRB5_CLIENT_KTNAME": "/nowhere", "KRB5CCNAME": "FILE:/nowhere"}
-    environment = {**hadoop.env, **nobody, **java, **variables, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {
+        **hadoop.env,
+        **NOBODY,
+        "KRB5_CONFIG": str(hadoop.folder / "krb5.conf"),
+        **variables,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-@pytest.mark.parametrize("way", ["keytab", "tickets"])
-def test_an_application_of_a_user_with_a_keytab_or_tickets(secured: Hadoop, tmp_path: Path, way: str) -> None:
-    """Submitted, watched and killed; client and container read and write HDFS."""
-    keytab = str(secured.folder / "keytabs" / "alice.keytab")
-    cache = str(tmp_path / "tickets")
-    login = [keytab]
-    if way == "tickets":
-        login = []
-        subprocess.run(["kinit", "-c", cache, "-k", "-t", keytab, "alice"], check=True)
-    key = _run(secured, CLIENT, str(tmp_path), way, COPY, *login, KRB5CCNAME=f"FILE:{cache}")
+def test_an_application_of_a_user_with_tickets(secured: Hadoop, tmp_path: Path) -> None:
+    """Submitted, watched and killed; client and containers read and write HDFS."""
+    cache, keytab = tmp_path / "tickets", secured.folder / "keytabs" / "alice.keytab"
+    subprocess.run(["kinit", "-c", cache, "-k", "-t", keytab, "alice"], check=True)
+    key = _run(secured, CLIENT, str(tmp_path), COPY, KRB5CCNAME=f"FILE:{cache}")
     secured.assert_nothing_left(key.strip())
 
 
-def test_who_has_no_ticket_is_told_so(secured: Hadoop) -> None:
-    """One sentence each, of YARN, of HDFS and for a keytab of somebody else."""
+def test_a_program_runs_for_a_user_with_a_keytab(
+    secured: Hadoop, flink: Flink, word_file: Callable[..., WordFile]
+) -> None:
+    """From HDFS to HDFS, with nothing of Kerberos but the options."""
+    words = word_file(lines=1000)
+    secured.put("/user/alice/words", words.path.read_bytes())
+    login = (
+        f"-Dsecurity.kerberos.krb5-conf.path={secured.folder}/krb5.conf",
+        f"-Dsecurity.kerberos.login.keytab={secured.folder}/keytabs/alice.keytab",
+        "-Dsecurity.kerberos.login.principal=alice@PYFLOW.TEST",
+    )
+    files = ("--input", "hdfs:///user/alice/words", "--output", "hdfs:///user/alice/counts")
+    done = flink("run", "-t", "yarn-application", *login, COUNT, *files, env={**secured.exports, **NOBODY}, timeout=180)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    parts = [secured.get(f"/user/alice/counts/{name}").decode() for name in secured.names("/user/alice/counts")]
+    assert dict(line.split(" ") for part in parts for line in part.splitlines()) == {
+        word: str(count) for word, count in words.counts.items()
+    }
+
+
+def test_who_has_no_ticket_is_told_so(secured: Hadoop, flink: Flink) -> None:
+    """One sentence each, of YARN, of HDFS, for a keytab of somebody else, and by the command line."""
     yarn, hdfs, keytab = _run(secured, REFUSED, str(secured.folder / "keytabs" / "alice.keytab")).splitlines()
     assert yarn.startswith("ConfigurationError HTTP@127.0.0.1 wants Kerberos: No Kerberos credentials available")
     assert hdfs.startswith("PermissionError [Errno 13] HDFS wants Kerberos: No credentials were supplied")
     assert keytab.startswith("ConfigurationError The keytab ")
     assert "Can't find client principal bob@PYFLOW.TEST" in keytab
+    done = flink("run", "-t", "yarn-application", COUNT, env={**secured.exports, **NOBODY})
+    assert done.returncode == 1
+    assert "There is no Kerberos ticket: " in done.stdout + done.stderr
+    assert "run kinit, or set security.kerberos.login.keytab" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

@@ -184,6 +184,28 @@ YARN_VIEW_ACLS: ConfigOption[str | None] = ConfigOption(
 YARN_MODIFY_ACLS: ConfigOption[str | None] = ConfigOption(
     "yarn.modify.acls", text(), None, "Who besides the owner may end the application, in the same form."
 )
+SECURITY_KERBEROS_LOGIN_KEYTAB: ConfigOption[str | None] = ConfigOption(
+    "security.kerberos.login.keytab",
+    text(),
+    None,
+    "Keytab with which a client logs in to a YARN that wants Kerberos; without one the tickets of `kinit` count.",
+)
+SECURITY_KERBEROS_LOGIN_PRINCIPAL: ConfigOption[str | None] = ConfigOption(
+    "security.kerberos.login.principal", text(), None, "Who the keytab makes the client."
+)
+SECURITY_KERBEROS_KRB5_CONF_PATH: ConfigOption[str | None] = ConfigOption(
+    "security.kerberos.krb5-conf.path",
+    text(),
+    None,
+    "The client's `krb5.conf`, instead of the one that `KRB5_CONFIG` names or that of the system. Nodes keep theirs.",
+)
+SECURITY_KERBEROS_ACCESS_HADOOP_FILE_SYSTEMS: ConfigOption[list[str]] = ConfigOption(
+    "security.kerberos.access.hadoopFileSystems",
+    string_list(),
+    [],
+    "File systems besides `fs.defaultFS` for which applications on YARN get tokens, as URIs.",
+    ("yarn.security.kerberos.additionalFileSystems",),
+)
 YARN_SECURITY_KERBEROS_LOCALIZED_KEYTAB_PATH: ConfigOption[str] = ConfigOption(
     "yarn.security.kerberos.localized-keytab-path",
     text(),

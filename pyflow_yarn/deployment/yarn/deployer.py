@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import shutil
@@ -18,6 +17,7 @@ from pyflow_yarn.configuration import options
 from pyflow_yarn.deployment.layout import run_module_code
 from pyflow_yarn.deployment.yarn.hadoop import hadoop_configuration
 from pyflow_yarn.deployment.yarn.lines import YARN_CLIENT, say
+from pyflow_yarn.deployment.yarn.login import log_in_to
 from pyflow_yarn.deployment.yarn.sizes import container_sizes
 from pyflow_yarn.deployment.yarn.staging import Staging
 from pyflow_yarn.deployment.yarn.validation import DEFAULT_QUEUE, validate
@@ -52,7 +52,8 @@ class YarnEdge:
         self.folder = Path(tempfile.mkdtemp(prefix="pyflow-yarn-"))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.hadoop = hadoop_configuration(configuration, environment, self.folder / "conf")
-        self.user = environment.get("HADOOP_USER_NAME") or getpass.getuser()
+        self.login = log_in_to(self.hadoop, configuration, environment)
+        self.user = self.login.user
         self.resource_manager = ResourceManager(self.hadoop.web_addresses(), self.user)
         self.staging = Staging(configuration, self.hadoop, self.user)
 
@@ -71,6 +72,8 @@ class YarnDeployer:
             self.edge.user,
             application_type=options.YARN_APPLICATION_TYPE.read(configuration) or APPLICATION_TYPE,
             driver_folder=self.edge.staging.driver_folder,
+            keytab=self.edge.login.keytab,
+            principal=self.edge.login.principal,
         )
 
     def __enter__(self) -> YarnDeployer:
@@ -134,6 +137,7 @@ class YarnDeployer:
             ApplicationSpec(
                 name=options.YARN_APPLICATION_NAME.read(configuration) or name,
                 queue=queue,
+                file_systems=tuple(options.SECURITY_KERBEROS_ACCESS_HADOOP_FILE_SYSTEMS.read(configuration)),
                 tags=frozenset(tag.strip() for tag in options.YARN_TAGS.read(configuration).split(",") if tag.strip()),
                 attempts=options.YARN_APPLICATION_ATTEMPTS.read(configuration) or 1,
                 master=ProcessSpec(
