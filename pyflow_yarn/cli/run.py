@@ -53,7 +53,7 @@ def run(line: CommandLine) -> int:
                 'Detached mode (-d) is not possible with the target "local": its cluster lives as long as the client,'
                 " so the job would end at once. Leave -d out, or submit to a running cluster with -m host:port."
             )
-        check_files(program, configuration)
+        check_files(program, configuration, remote=target == YARN_APPLICATION)
         if target == YARN_APPLICATION:
             return _run_application(program, with_absolute_paths(configuration))
         executable = client_executable(configuration)
@@ -214,9 +214,12 @@ def _program_configuration(line: CommandLine) -> dict[str, str]:
     return result
 
 
-def check_files(program: Program, configuration: Mapping[str, str]) -> None:
-    """A sentence for the first file of the program that is missing or cannot be read."""
-    program.check()
+def check_files(program: Program, configuration: Mapping[str, str], remote: bool = False) -> None:
+    """A sentence for the first file of the program that is missing or cannot be read.
+
+    ``remote``: the script and its files may be on another file system, where nobody looks now.
+    """
+    program.check(remote)
     for entry in _split(PYTHON_FILES.read(configuration) or ""):
         if "://" not in local_path(entry):
             check_readable(local_path(entry), f"The file '{entry}' given with -pyfs (python.files)")

@@ -14,6 +14,7 @@ from pyflow_yarn.client.heartbeats import ClientHeartbeats
 from pyflow_yarn.client.job_client import RestJobClient
 from pyflow_yarn.client.launch import Launch
 from pyflow_yarn.client.program import Program
+from pyflow_yarn.client.shipment import shared_files
 from pyflow_yarn.configuration.attachment import client_timeout
 from pyflow_yarn.datastream.execution import PreparedJob, ResultPage
 from pyflow_yarn.deployment.yarn.deployer import YarnDeployer
@@ -54,7 +55,8 @@ class PerJobExecutor:
         program = Launch(program=Program(), configuration=self._configuration, graph=GRAPH_NAME)
         with YarnDeployer(self._configuration, os.environ) as deployer:
             files = _staged(deployer, graph, blobs)
-            application_id = deployer.deploy(APPLICATION_NAME, files, msgspec.msgpack.encode(program), attached)
+            shared = shared_files(deployer.edge.staging, self._configuration)
+            application_id = deployer.deploy(APPLICATION_NAME, shared, files, msgspec.msgpack.encode(program), attached)
             cluster = YarnCluster(application_id, deployer.edge)
             cluster.announce()
         if not attached:

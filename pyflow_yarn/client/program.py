@@ -21,16 +21,18 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     arguments: list[str] = []
     files: list[str] = []
 
-    def check(self) -> None:
-        """A sentence if the script or one of the files cannot be read."""
-        if self.script:
-            if "://" in self.script and not self.script.startswith("file://"):
+    def check(self, remote: bool = False) -> None:
+        """A sentence if the script or one of the files cannot be read; ``remote``: they may be somewhere else."""
+        if self.script and not (remote and is_remote(self.script)):
+            if is_remote(self.script):
                 raise UserError(f"The program '{self.script}' is not a local file: copy it to this machine first.")
             path = local_path(self.script)
             if os.path.isdir(path):
                 raise UserError(f"The program '{self.script}' is a directory: name the script in it.")
             check_readable(path, f"The program '{self.script}'")
         for file in self.files:
+            if remote and is_remote(file):
+                continue
             check_readable(local_path(file), f"The file '{file}' given with -pyfs")
 
     def run(self) -> None:
@@ -81,6 +83,11 @@ def _find_spec(name: str) -> ModuleSpec | None:
         return importlib.util.find_spec(name)
     except ModuleNotFoundError:
         return None
+
+
+def is_remote(text: str) -> bool:
+    """Whether a path is one of another file system than this machine's."""
+    return "://" in text and not text.startswith("file://")
 
 
 def local_path(text: str) -> str:

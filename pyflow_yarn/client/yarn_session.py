@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from pyflow_yarn.client.rest import RestClient
+from pyflow_yarn.client.shipment import shared_files
 from pyflow_yarn.configuration.options import EXECUTION_ATTACHED, YARN_APPLICATION_ID
 from pyflow_yarn.deployment.yarn.deployer import YarnDeployer, YarnEdge
 from pyflow_yarn.deployment.yarn.lines import say, say_how_to_stop
@@ -96,7 +97,7 @@ class Session:
         path = properties_file(configuration)
         refuse_others_file(path)
         with YarnDeployer(configuration, os.environ) as deployer:
-            application_id = deployer.deploy(APPLICATION_NAME, {})
+            application_id = deployer.deploy(APPLICATION_NAME, shared_files(deployer.edge.staging, configuration))
             session = cls(YarnCluster(application_id, deployer.edge), deployer.edge, configuration)
             try:
                 address = session.cluster.announce().address

@@ -158,6 +158,19 @@ class Running:
         self.await_attempts(2)
         (self.application,) = [one["id"] for one in hadoop.applications() if one["state"] == "RUNNING"]
 
+    @property
+    def master(self) -> int:
+        """The process of skein's ApplicationMaster."""
+        (found,) = [
+            line for line in self.hadoop.processes(self.application) if "java -Xmx128M" in line and "bash" not in line
+        ]
+        return int(found.partition(":")[0])
+
+    def job(self) -> str:
+        """The id of its job."""
+        (row,) = _get(f"{self.hadoop.rm_address}/proxy/{self.application}/jobs/overview")["jobs"]
+        return str(row["jid"])
+
     def await_attempts(self, count: int) -> None:
         """Wait until that many subtasks have begun to write."""
         wait_until(f"{count} subtasks write", lambda: len(list(self.marks.iterdir())) >= count, 120)
@@ -179,6 +192,85 @@ class Running:
         assert not [name for name in names if name.startswith((".", "_"))]
         written = [line for name in names for line in self.hadoop.get(f"{self.output}/{name}").decode().splitlines()]
         assert Counter(written) == Counter(expected)
+
+
+ATTACHED = pytest.mark.parametrize("mode", ["attached", "detached"])
+
+
+@ATTACHED
+def test_a_job_that_is_cancelled_is_a_killed_application(
+    mode: str, flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, *(["-d"] if mode == "detached" else []))
+    found = f"-Dyarn.application.id={application.application}"
+    listed = flink("list", found, env=hadoop.exports)
+    job = application.job()
+    assert f" : {job} : word count (RUNNING)" in listed.stdout, listed
+    done = flink("cancel", found, job, env=hadoop.exports)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert done.stdout.endswith(f"Cancelled job {job}.\n")
+    code, _, stderr = application.finish()
+    if mode == "attached":
+        assert code == 31
+        assert stderr.rstrip().endswith(f"Job {job} was cancelled.")
+    assert fate(hadoop, application.application) == ("FINISHED", "KILLED", f"Job {job} was cancelled.")
+
+
+def test_a_client_that_is_killed_takes_its_job_along_if_it_was_to(
+    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    patience = ("-Dclient.heartbeat.interval=1 s", "-Dclient.heartbeat.timeout=5 s")
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, "-sae", *patience)
+    application.client.kill()
+    state, status, text_of_it = fate(hadoop, application.application)
+    assert (state, status) == ("FINISHED", "KILLED")
+    assert text_of_it.endswith("was cancelled.")
+
+
+def test_a_master_that_is_killed_for_good_is_a_failed_application(
+    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, "-Dyarn.application-attempts=1")
+    os.kill(application.master, signal.SIGKILL)
+    code, _, stderr = application.finish()
+    assert code == 31
+    state, status, diagnostics = fate(hadoop, application.application)
+    assert (state, status) == ("FAILED", "FAILED")
+    assert "exitCode: 137" in diagnostics
+    assert f"The Yarn application {application.application} ended with the final status FAILED:" in stderr
+
+
+def test_a_dead_node_manager_costs_no_result_and_leaves_nothing(
+    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2", *RESTARTS)
+    master = hadoop.application(application.application)["amHostHttpAddress"].partition(":")[0]
+    (other,) = [name for name in ("nodemanager1", "nodemanager2") if hadoop.addresses[name] != master]
+    hadoop.kill(other)
+    code, stdout, stderr = application.finish()
+    assert (code, stderr) == (0, ""), stdout
+    application.assert_right(text)
+    assert fate(hadoop, application.application) == ("FINISHED", "SUCCEEDED", "")
+
+
+def test_ctrl_c_ends_what_was_to_end_with_the_client_and_leaves_the_rest(
+    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    first = Running(flink, hadoop, hdfs_folder, tmp_path)
+    first.client.send_signal(signal.SIGINT)
+    _, stderr = first.client.communicate(timeout=30)
+    assert first.client.returncode == 130
+    assert f"The application {first.application} is still running; end it with: flink cancel" in stderr
+    assert hadoop.application(first.application)["state"] == "RUNNING"
+    hadoop.kill_application(first.application)
+    (tmp_path / "second").mkdir()
+    second = Running(flink, hadoop, hdfs_folder, tmp_path / "second", "-sae")
+    second.client.send_signal(signal.SIGINT)
+    _, stderr = second.client.communicate(timeout=60)
+    assert (second.client.returncode, stderr) == (130, f"The application {second.application} was cancelled.\n")
+    assert fate(hadoop, second.application)[:2] == ("FINISHED", "KILLED")
+    # The first was killed behind everybody's back; the next deployment has looked for what such ones leave.
+    hadoop.assert_nothing_left(first.application)
 
 
 @pytest.mark.parametrize("victim", ["jobmanager", "taskmanager taskmanager-1-1"])

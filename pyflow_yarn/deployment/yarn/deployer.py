@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Mapping, MutableMapping
@@ -22,12 +23,13 @@ from pyflow_yarn.deployment.yarn.sizes import container_sizes
 from pyflow_yarn.deployment.yarn.staging import Staging
 from pyflow_yarn.deployment.yarn.validation import DEFAULT_QUEUE, validate
 from pyflow_yarn.errors import ClusterError, PyflowError
-from pyflow_yarn.yarn import ApplicationReport, ApplicationSpec, LocalFile, ProcessSpec
+from pyflow_yarn.yarn import ApplicationNotFoundError, ApplicationReport, ApplicationSpec, LocalFile, ProcessSpec
 from pyflow_yarn.yarn.application_file import FILE_NAME, ApplicationFile, write_application_file
 from pyflow_yarn.yarn.resource_manager import ResourceManager
 from pyflow_yarn.yarn.skein_adapter import APPLICATION_TYPE, CONFIGURATION_FOLDER, SkeinYarn
 
 POLL_SECONDS = 0.1
+SWEEP_SECONDS = 1.0
 RESOURCES_HINT_SECONDS = 60.0
 # Facts of the client's machine, or of its own cluster, that mean nothing in a container.
 _NOT_FOR_CONTAINERS = (
@@ -43,19 +45,23 @@ _BIND_HOSTS = (options.JOBMANAGER_BIND_HOST, options.TASKMANAGER_BIND_HOST)
 
 
 class YarnEdge:
-    """What an edge node knows of its cluster: the Hadoop configuration, the user, the ResourceManager, the staging.
-
-    ``folder`` is for files of this process, and goes with this object.
-    """
+    """What an edge node knows of its cluster: the Hadoop configuration, the user, the ResourceManager, the staging."""
 
     def __init__(self, configuration: Mapping[str, str], environment: MutableMapping[str, str]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pyflow-yarn-"))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
-        self.hadoop = hadoop_configuration(configuration, environment, self.folder / "conf")
+        changed = Path(tempfile.gettempdir(), f"pyflow-conf-{os.urandom(6).hex()}")
+        weakref.finalize(self, shutil.rmtree, changed, ignore_errors=True)
+        self.hadoop = hadoop_configuration(configuration, environment, changed)
         self.login = log_in_to(self.hadoop, configuration, environment)
         self.user = self.login.user
         self.resource_manager = ResourceManager(self.hadoop.web_addresses(), self.user)
         self.staging = Staging(configuration, self.hadoop, self.user)
+
+    def has_ended(self, application_id: str) -> bool:
+        """Whether an application will never run again; one that YARN has forgotten has ended long ago."""
+        try:
+            return self.resource_manager.report(application_id).ended
+        except ApplicationNotFoundError:
+            return True
 
 
 class YarnDeployer:
@@ -66,8 +72,9 @@ class YarnDeployer:
         self.edge = YarnEdge(configuration, environment)
         for sentence in validate(configuration, self.edge.hadoop, self.edge.resource_manager):
             say(sentence, level="WARN")
+        self._folder = Path(tempfile.mkdtemp(prefix="pyflow-yarn-"))
         self._yarn = SkeinYarn(
-            self.edge.folder,
+            self._folder,
             self.edge.hadoop,
             self.edge.user,
             application_type=options.YARN_APPLICATION_TYPE.read(configuration) or APPLICATION_TYPE,
@@ -83,15 +90,27 @@ class YarnDeployer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._yarn.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
-    def deploy(self, name: str, files: Mapping[str, LocalFile], program: bytes = b"", attached: bool = False) -> str:
+    def deploy(
+        self,
+        name: str,
+        shared: Mapping[str, LocalFile],
+        files: Mapping[str, LocalFile] | None = None,
+        program: bytes = b"",
+        attached: bool = False,
+    ) -> str:
         """Submit an application; its id, when its master runs or it has ended already.
 
-        ``files`` are laid into the master's container. A client that is interrupted meanwhile takes it back.
+        ``shared`` files are laid into every container, ``files`` into the master's. A client that is interrupted
+        meanwhile takes it back.
         """
-        application_id = self._submit(name, files, program, attached)
+        application_id = self._submit(name, shared, files or {}, program, attached)
+        sweeping = threading.Thread(target=self._sweep, name="staging-sweep", daemon=True)
+        sweeping.start()
         try:
             self._await(application_id)
+            sweeping.join(SWEEP_SECONDS)
         except BaseException as interruption:
             if not isinstance(interruption, PyflowError):
                 say("Cancelling deployment from Deployment Failure Hook")
@@ -100,15 +119,29 @@ class YarnDeployer:
         return application_id
 
     def take_back(self, application_id: str) -> None:
-        """End an application that was submitted."""
+        """End an application that was submitted, and remove its files."""
         say("Killing YARN application")
         with suppress(PyflowError):
             self._yarn.kill(application_id)
             say(f"Killed application {application_id}", logger=YARN_CLIENT)
+        say(f"Deleting files in {self.edge.staging.application_folder(application_id)}.")
+        self.edge.staging.forget(application_id)
+
+    def _sweep(self) -> None:
+        """While the master starts there is time for what others left behind; nobody waits for it long."""
+        with suppress(PyflowError):
+            self.edge.staging.sweep(self.edge.has_ended)
 
     # ---- the submission ----
 
-    def _submit(self, name: str, files: Mapping[str, LocalFile], program: bytes, attached: bool) -> str:
+    def _submit(
+        self,
+        name: str,
+        shared: Mapping[str, LocalFile],
+        files: Mapping[str, LocalFile],
+        program: bytes,
+        attached: bool,
+    ) -> str:
         configuration = self._configuration
         master, worker = container_sizes(configuration)
         slots = options.TASKMANAGER_NUMBER_OF_TASK_SLOTS.read(configuration)
@@ -117,7 +150,7 @@ class YarnDeployer:
             f"Cluster specification: ClusterSpecification{{masterMemoryMB={master.memory_mb},"
             f" taskManagerMemoryMB={worker.memory_mb}, slotsPerTaskManager={slots}}}"
         )
-        file = self.edge.folder / FILE_NAME
+        file = self._folder / FILE_NAME
         write_application_file(
             file,
             ApplicationFile(
@@ -144,7 +177,7 @@ class YarnDeployer:
                     _command("pyflow_runtime.entrypoint.application_master", "jobmanager"),
                     memory_mb=master.memory_mb,
                     vcores=master.vcores,
-                    files={FILE_NAME: own, **files},
+                    files={FILE_NAME: own, **shared, **files},
                     environment=options.CONTAINERIZED_MASTER_ENV.read(configuration) or {},
                     node_label=options.YARN_APPLICATION_NODE_LABEL.read(configuration) or "",
                 ),
@@ -152,7 +185,7 @@ class YarnDeployer:
                     _command("pyflow_runtime.entrypoint.yarn_taskmanager", "taskmanager"),
                     memory_mb=worker.memory_mb,
                     vcores=worker.vcores,
-                    files={FILE_NAME: own},
+                    files={FILE_NAME: own, **shared},
                     environment=options.CONTAINERIZED_TASKMANAGER_ENV.read(configuration) or {},
                     node_label=options.YARN_TASKMANAGER_NODE_LABEL.read(configuration)
                     or options.YARN_APPLICATION_NODE_LABEL.read(configuration)

@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from pyflow_yarn.configuration.options import YARN_STAGING_DIRECTORY
@@ -20,6 +22,7 @@ from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.skein_overlay import FOLDER
 
 CACHE = "cache"
+APPLICATION_ID = re.compile(r"application_\d+_\d+")
 
 
 class Content(Protocol):
@@ -58,21 +61,37 @@ class Staging:
         """The folder of one application."""
         return join(self.folders, application_id)
 
+    def forget(self, application_id: str) -> None:
+        """Remove the folder of an application that has ended, where its master could not."""
+        folder = self.application_folder(application_id)
+        with suppress(OSError):
+            file_system(folder).delete(folder, recursive=True)
+
+    def sweep(self, has_ended: Callable[[str], bool]) -> list[str]:
+        """Remove the folders of applications that ended without cleaning up, killed ones above all; which they were."""
+        swept = []
+        with suppress(OSError):
+            for entry in file_system(self.folders).list(self.folders):
+                if APPLICATION_ID.fullmatch(entry.name) and has_ended(entry.name):
+                    self.forget(entry.name)
+                    swept.append(entry.name)
+        return swept
+
     def stage(self, content: Content, name: str, visibility: Visibility = Visibility.APPLICATION) -> LocalFile:
         """Content that a container wants, in the cache."""
-        folder = join(join(self.folders, CACHE), content.key)
+        cache = join(self.folders, CACHE)
+        folder = join(cache, content.key)
         path = join(folder, name)
         files = file_system(path)
         try:
-            present = files.status(path)
-            if present is None or present.length != content.size:
-                files.make_directories(folder)
+            # Files get their name when they are whole, so one that has it is what its folder says.
+            if files.status(path) is None:
+                files.make_directories(cache, private=True)
+                files.make_directories(folder, private=True)
                 temporary = join(folder, f".{name}.{os.urandom(6).hex()}")
-                with files.create(temporary) as file:
+                with files.create(temporary, private=True) as file:
                     for chunk in content.chunks():
                         file.write(chunk)
-                if present is not None:
-                    files.delete(path)
                 try:
                     files.rename(temporary, path)
                 except FileExistsError:

@@ -70,6 +70,7 @@ def run(
     secret: str,
     certificates: Path | None = None,
     joins: bool = False,
+    ends_with_supervisor: bool = False,
     own_log: Path | None = None,
     ready_fd: int = -1,
 ) -> int:
@@ -114,6 +115,7 @@ def run(
         memory_limit=memory.slot_total if memory_is_given(configuration) else 0,
         bind_host=options.TASKMANAGER_BIND_HOST.read(configuration) or "127.0.0.1",
         zygote=(ours, zygote),
+        ends_with_supervisor=ends_with_supervisor,
         own_log=own_log,
     )
     report_ready(ready_fd, {"task_manager_id": task_manager_id})

@@ -52,6 +52,7 @@ def main() -> int:
                 secret=application.secret,
                 certificates=directory / "tls" if joins else None,
                 joins=joins,
+                ends_with_supervisor=True,
                 own_log=logs / LOG_NAME,
             )
     except PyflowError as error:

@@ -49,7 +49,7 @@ class TaskManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a TaskManager's process is told at its start. ``address`` gives the JobManager's address of the moment.
 
     ``certificates``: directory of its ``ca.pem``, ``cert.pem`` and ``key.pem``, for TLS; if it ``joins``, they come
-    from the JobManager.
+    from the JobManager. ``ends_with_supervisor``: somebody listens for the JobManager as long as there is a cluster.
     """
 
     registration: RegisterTaskManager
@@ -63,6 +63,7 @@ class TaskManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     bind_host: str = "127.0.0.1"
     memory_limit: int = 0
     zygote: tuple[socket.socket, int] | None = None
+    ends_with_supervisor: bool = False
     own_log: Path | None = None
 
     @property
@@ -178,6 +179,10 @@ class TaskManagerProcess:
                 # Perhaps another cluster has taken the place of ours: the next attempt joins that one.
                 self._joined = False
             logger.info("no session with the JobManager: %s", error)
+            if self._settings.ends_with_supervisor and isinstance(error.__cause__, ConnectionRefusedError):
+                logger.info("nobody listens at the JobManager's address any more: the application is over")
+                self._runner.end(0)
+                return
             self._feed(events.SessionClosed(session=number, reason=str(error)))
             return
         if session.open:  # else its end has been reported already
