@@ -9,11 +9,12 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pyflow_yarn.errors import ExternalError
 
+PIECE_SIZE = 1 << 20
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -60,6 +61,12 @@ class BlobStore:
                 return file.read(size), os.fstat(file.fileno()).st_size
         except FileNotFoundError:
             raise ExternalError(f"There is no blob {key}.") from None
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """All of a blob."""
+        with self.path(key).open("rb") as file:
+            while piece := file.read(PIECE_SIZE):
+                yield piece
 
     def delete(self, keys: Iterable[str]) -> None:
         """Forget blobs; those that are not here are forgotten already."""

@@ -52,7 +52,7 @@ from pyflow_runtime.rpc.frames import FrameSocket, MessageSocket
 from pyflow_runtime.taskexecutor.shell.interpreters import module_command
 from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import PyflowError
-from pyflow_yarn.filesystem import file_system, join
+from pyflow_yarn.filesystem import file_system, join, replace_file
 from pyflow_yarn.yarn import Containers, FinalStatus
 from pyflow_yarn.yarn.application_file import (
     ENDPOINT_NAME,
@@ -157,11 +157,9 @@ class ApplicationMaster:
 
     def _write(self, name: str, content: msgspec.Struct) -> None:
         """Readers find the whole file or none."""
-        files, path = file_system(self._folder), join(self._folder, name)
-        with files.create(f"{path}.{self._attempt}") as file:
-            file.write(msgspec.json.encode(content))
-        files.delete(path)
-        files.rename(f"{path}.{self._attempt}", path)
+        replace_file(
+            file_system(self._folder), join(self._folder, name), [msgspec.json.encode(content)], private=True
+        )
 
     # ---- the JobManager ----
 
@@ -174,7 +172,7 @@ class ApplicationMaster:
             *("--directory", str(self._layout.directory), "--configuration", str(self._layout.configuration)),
             *("--log-file", str(self._layout.logs / "jobmanager.log")),
             *("--sockets", ",".join(map(str, descriptors))),
-            *("--rpc-address", self._rpc_address),
+            *("--rpc-address", self._rpc_address, "--storage", self._folder),
             *("--worker-memory", str(self._application.worker_memory_mb), "--queue", self._application.queue),
         )
         self._job_manager = self._children.spawn(command, self._job_manager_ended, pass_fds=descriptors)

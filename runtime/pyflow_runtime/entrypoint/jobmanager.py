@@ -1,6 +1,7 @@
 """The JobManager's process, forked by the embedded supervisor, or started by hand (standalone) or by the one on YARN.
 
 python -m pyflow_runtime.entrypoint.jobmanager --configuration conf.json --directory D [--ready-fd N] [--log-file F]
+    [--storage URI]
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from pyflow_runtime.rpc.tls import ServerTls, server_tls
 from pyflow_runtime.security.authority import CertificateAuthority
 from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import PyflowError
+from pyflow_yarn.filesystem import join
 
 CHILDREN_END_SECONDS = 5.0
 
@@ -70,8 +72,12 @@ def run(
     authority: CertificateAuthority | None = None,
     outlives_machine: bool = True,
     log_file: Path | None = None,
+    storage: str = "",
 ) -> int:
-    """Be a JobManager until the cluster ends; the exit code."""
+    """Be a JobManager until the cluster ends; the exit code.
+
+    ``storage``: directory, also on HDFS, of what must survive this machine; by default the layout's is good enough.
+    """
     set_title("pyflow jobmanager")
     level = options.ENV_LOG_LEVEL.read(configuration)
     max_files = options.ENV_LOG_MAX.read(configuration)
@@ -87,7 +93,10 @@ def run(
         rpc_address=rpc_address,
         token=read_secret(layout.token, create=False) if wants_token else None,
         secret=read_secret(layout.secret, create=False),
-        store=lambda: DirectoryJobStore(str(layout.job_store), sync=outlives_machine),
+        store=lambda: DirectoryJobStore(
+            join(storage, "jobstore") if storage else str(layout.job_store), sync=outlives_machine
+        ),
+        blobs_in_store=bool(storage),
         driver=driver,
         tls=tls,
         authority=authority,
@@ -142,6 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ready-fd", type=int, default=-1, help="where one line of JSON says that it listens")
     parser.add_argument("--certificates", type=Path, help="directory with ca.pem, cert.pem and key.pem")
     parser.add_argument("--log-file", type=Path, help="default: jobmanager.log in env.log.dir")
+    parser.add_argument("--storage", default="", help="directory, also on HDFS, of what must survive this machine")
     yarn = parser.add_argument_group("on YARN", "what the supervisor says that starts it")
     yarn.add_argument("--sockets", type=_descriptors, help="listening for REST and for RPC, and to the supervisor")
     yarn.add_argument("--rpc-address", default="", help="host:port where TaskManagers find it")
@@ -196,6 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
             tls=tls,
             authority=authority,
             log_file=given.log_file,
+            storage=given.storage,
         )
     except PyflowError as error:
         sys.stderr.write(f"{error}\n")

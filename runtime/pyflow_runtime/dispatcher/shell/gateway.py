@@ -82,8 +82,8 @@ class Gateway:
                 f" {MAX_FUNCTIONS // 1024**2} mb can travel with a job: let it read its data from files."
             )
         await self._blobs.put(blobs)
-        self._blobs.keep(graph)
         try:
+            await self._blobs.keep(graph)
             await self._ask(lambda request_id: SubmitJob(request_id=request_id, graph=graph), REPLY_TIMEOUT)
         finally:
             if self._over(graph.job_id):

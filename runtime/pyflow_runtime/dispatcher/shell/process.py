@@ -16,7 +16,7 @@ import msgspec
 from pyflow_runtime.blob.messages import FetchBlob
 from pyflow_runtime.dispatcher import effects, events
 from pyflow_runtime.dispatcher.control_plane import ControlPlane
-from pyflow_runtime.dispatcher.shell.blobs import BlobServer
+from pyflow_runtime.dispatcher.shell.blobs import BlobServer, StoredBlobs
 from pyflow_runtime.dispatcher.shell.coordinators import Coordinators, ForkCoordinator
 from pyflow_runtime.dispatcher.shell.gateway import Gateway
 from pyflow_runtime.highavailability.job_store import JobCommit, JobResult, JobStore, StaleEpochError, StoredJobs
@@ -45,6 +45,7 @@ REST_END_SECONDS = 2.0
 class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager's process is told at its start. The sockets listen already.
 
+    ``blobs_in_store``: the jobs' blobs are kept in the JobStore, because the directory may be lost with the machine.
     ``rpc_address`` is where TaskManagers find it; ``token`` is None if everybody may use the REST interface;
     ``authority`` signs the keys of TaskManagers, if they may join.
     """
@@ -58,6 +59,7 @@ class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None
     secret: str
     store: Callable[[], JobStore]
+    blobs_in_store: bool = False
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]
     tls: ServerTls | None = None
     authority: CertificateAuthority | None = None
@@ -176,7 +178,8 @@ class JobManagerProcess:
 
     def _lead(self, store: JobStore, epoch: int, stored: StoredJobs) -> int:
         self._store = store
-        self._blobs.recover(stored.graphs)
+        in_store = StoredBlobs(store, epoch, stored.blobs) if self._settings.blobs_in_store else None
+        self._blobs.recover(stored.graphs, in_store)
         self._gateway.remember(stored.results)
         logger.info("leader epoch %d, %d jobs to go on with", epoch, len(stored.graphs))
         self._feed(
@@ -341,5 +344,6 @@ class JobManagerProcess:
         self._gateway.close()
         self._runner.cancel_tasks()
         await asyncio.to_thread(self._storage.shutdown)
+        await asyncio.to_thread(self._blobs.close)
         await asyncio.sleep(0)
         self._children.stop()
