@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Standalone:
         self.settings = {"rest.port": "0", "jobmanager.rpc.port": "0", "taskmanager.numberOfTaskSlots": "2"}
         self.processes: list[subprocess.Popen[bytes]] = []
         self.ready: dict[str, str] = {}
+        self.storage = ""
 
     def start(self, module: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
         self.configuration.write_text(json.dumps(self.settings))
@@ -53,6 +55,7 @@ class Standalone:
     def start_job_manager(self) -> subprocess.Popen[bytes]:
         reading, writing = os.pipe()
         arguments = ["--directory", str(self.job_manager_directory), "--ready-fd", str(writing)]
+        arguments += ["--storage", self.storage] if self.storage else []
         process = self.start("pyflow_runtime.entrypoint.jobmanager", *arguments, pass_fds=(writing,))
         os.close(writing)
         with open(reading, "rb") as file:
@@ -200,6 +203,52 @@ def test_a_damaged_job_store_is_named(standalone: Standalone, capfd: pytest.Capt
     assert standalone.start_job_manager().wait(10) == 1
     named = str(entry).replace("epoch-1", "epoch-2")
     assert capfd.readouterr().err.startswith(f"{named} is no entry of a job store: restore the file")
+
+
+def test_another_machine_goes_on_with_what_is_in_the_storage(standalone: Standalone, tmp_path: Path) -> None:
+    standalone.storage = f"{tmp_path}/storage"
+    shipped, marks, calm = tmp_path / "shipped_with_the_job.py", tmp_path / "marks", tmp_path / "calm"
+    shipped.write_text("def square(value):\n    return value * value\n")
+    marks.mkdir()
+
+    def marked(value: int) -> int:
+        import shipped_with_the_job  # type: ignore[import-not-found]
+
+        marks.joinpath(f"{os.getppid()}-{shipped_with_the_job.square(value)}").touch()
+        while not calm.exists():
+            time.sleep(0.05)
+        return value
+
+    processes = [standalone.start_job_manager(), standalone.start_task_manager("t1")]
+    with standalone.connected(1) as executor:
+        set_executor(executor)
+        environment = StreamExecutionEnvironment.get_execution_environment()
+        environment.add_python_file(str(shipped))
+        environment.from_collection([7]).map(marked).print()
+        job_id = environment.execute_async("waits").get_job_id()
+        wait_until("its function runs", lambda: list(marks.iterdir()))
+        stored = {path.name[:4] for path in (tmp_path / "storage" / "jobstore" / "epoch-1").iterdir()}
+        assert stored == {"blob", "job-"}
+    for process in processes:
+        process.kill()
+        process.wait()
+    for path in standalone.job_manager_directory.iterdir():
+        if path.name not in ("token", "secret"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shipped.unlink()
+
+    standalone.start_job_manager()
+    standalone.start_task_manager("t2")
+    with standalone.connected(1) as executor:
+        wait_until("its function runs again", lambda: len(list(marks.iterdir())) == 2)
+        calm.touch()
+        wait_until("its end", lambda: executor.rest().get(f"/jobs/{job_id}")["state"] == "FINISHED")
+    assert {path.name.partition("-")[2] for path in marks.iterdir()} == {"49"}
+
+    def left() -> list[str]:
+        return [path.name for path in (tmp_path / "storage" / "jobstore" / "epoch-2").iterdir()]
+
+    wait_until("its blobs are deleted", lambda: left() == [f"result-{job_id}"])
 
 
 def test_a_job_manager_that_another_replaced_ends(standalone: Standalone) -> None:

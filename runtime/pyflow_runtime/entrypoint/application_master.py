@@ -157,9 +157,7 @@ class ApplicationMaster:
 
     def _write(self, name: str, content: msgspec.Struct) -> None:
         """Readers find the whole file or none."""
-        replace_file(
-            file_system(self._folder), join(self._folder, name), [msgspec.json.encode(content)], private=True
-        )
+        replace_file(file_system(self._folder), join(self._folder, name), [msgspec.json.encode(content)], private=True)
 
     # ---- the JobManager ----
 
