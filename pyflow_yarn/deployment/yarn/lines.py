@@ -6,6 +6,7 @@ import sys
 import time
 
 DESCRIPTOR = "org.apache.flink.yarn.YarnClusterDescriptor"
+SESSION_CLI = "org.apache.flink.yarn.cli.FlinkYarnSessionCli"
 YARN_CLIENT = "org.apache.hadoop.yarn.client.api.impl.YarnClientImpl"
 
 

@@ -15,12 +15,11 @@ import os
 import pwd
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pyflow_yarn.configuration.options import YARN_PROPERTIES_FILE_LOCATION
 from pyflow_yarn.errors import ConfigurationError, ExternalError
@@ -38,17 +37,16 @@ _PAIR = re.compile(r"(?P<key>(?:\\.|[^\\=:\s])+)(?:\s*[=:]\s*|\s+|$)(?P<value>.*
 _CONTINUED = re.compile(r"(?<!\\)(?:\\\\)*\\$")
 
 
-@dataclass(frozen=True)
-class YarnSession:
+class YarnSession(NamedTuple):
     """A session: its application, and the properties that were given to it with ``-D``."""
 
     application_id: str
-    dynamic_properties: Mapping[str, str] = field(default_factory=dict)
+    dynamic_properties: Mapping[str, str] = {}
 
 
 def properties_file(configuration: Mapping[str, str]) -> Path:
     """Where this user's file is, or would be."""
-    folder = YARN_PROPERTIES_FILE_LOCATION.read(configuration) or tempfile.gettempdir()
+    folder = YARN_PROPERTIES_FILE_LOCATION.read(configuration) or os.environ.get("TMPDIR") or "/tmp"
     return Path(folder) / f".yarn-properties-{_user()}"
 
 

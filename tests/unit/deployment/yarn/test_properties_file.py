@@ -34,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 def test_it_is_in_the_configured_directory_else_in_the_temporary_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     name = f".yarn-properties-{pwd.getpwuid(os.geteuid()).pw_name}"
     assert properties_file({}) == tmp_path / "tmp" / name
     assert properties_file({"yarn.properties-file.location": "/there"}) == Path("/there") / name
