@@ -16,11 +16,12 @@ from pyflow_yarn.client.configuration import configuration_directory, warn, warn
 from pyflow_yarn.client.registered import on_registered_cluster
 from pyflow_yarn.client.rest import Conflict, RestClient
 from pyflow_yarn.configuration.loading import load
-from pyflow_yarn.configuration.options import EXECUTION_TARGET
-from pyflow_yarn.deployment.targets import LOCAL, chosen_target
+from pyflow_yarn.configuration.options import EXECUTION_TARGET, YARN_APPLICATION_ID
+from pyflow_yarn.deployment.targets import LOCAL, YARN_APPLICATION, chosen_target
 from pyflow_yarn.errors import ClusterError, ConfigurationError, NotYetSupportedError, PyflowError
 
 JOB_ID = re.compile(r"[0-9a-fA-F]{32}")
+APPLICATION_IDS = re.compile(r"application_\d+_\d+(,application_\d+_\d+)*")
 EXIT_OK = 0
 EXIT_ERROR = 1
 SCHEDULED_STATES = ("CREATED", "INITIALIZING")
@@ -43,6 +44,13 @@ class _Row(NamedTuple):
     def __str__(self) -> str:
         start = time.strftime("%d.%m.%Y %H:%M:%S", time.localtime(self.start_time / 1000))
         return f"{start} : {self.job_id} : {self.name} ({self.state})"
+
+
+class _Locator(NamedTuple):
+    """A job: by its id, or as the only one of an application on YARN."""
+
+    application_id: str
+    job_id: str
 
 
 def list_jobs(line: CommandLine) -> int:
@@ -84,17 +92,27 @@ def cancel(line: CommandLine) -> int:
     """``flink cancel``."""
     if "s" in line.values:
         return _cancel_with_savepoint(line)
-    job_id = _required_job_id(line, "Missing JobID. Specify a JobID to cancel a job.")
-    print(f"Cancelling job {job_id}.", flush=True)
+    locators = _locators(line, "Missing JobID. Specify a JobID to cancel a job.")
+    return max([_cancel(line, locator) for locator in locators])
+
+
+def _cancel(line: CommandLine, locator: _Locator) -> int:
+    def tell(job_id: str) -> None:
+        print(f"Cancelling job {job_id}.", flush=True)
 
     def act() -> None:
-        with _cluster(line) as rest:
+        with _cluster(line, locator.application_id) as rest:
+            job_id = _job_id(rest, locator)
+            if not locator.job_id:
+                tell(job_id)
             try:
                 _request_cancellation(rest, job_id)
             except PyflowError as error:
                 raise ClusterError(f"Could not cancel job {job_id}. {error}") from None
-        print(f"Cancelled job {job_id}.")
+        print(f"Cancelled job {job_id}.", flush=True)
 
+    if locator.job_id:
+        tell(locator.job_id)
     return _cluster_action(act)
 
 
@@ -132,14 +150,14 @@ def savepoint(line: CommandLine) -> int:
     if "d" in line.values:
         lines = [f"Disposing savepoint '{line.values['d'][0]}'.", WAITING]
         return _missing(line, lines, "The action savepoint", NO_SAVEPOINTS)
-    job_id = _required_job_id(line, "Missing JobID. Specify a Job ID to trigger a savepoint.")
+    locators = _locators(line, "Missing JobID. Specify a Job ID to trigger a savepoint.")
     if len(line.arguments) > 2:
         print("Provided more arguments than required. Ignoring not needed arguments.", flush=True)
     if line.has(SAVEPOINT_DETACHED):
-        lines = [f"Triggering savepoint in detached mode for job {job_id}."]
+        lines = ["Triggering savepoint in detached mode for job {}."]
     else:
-        lines = [f"Triggering savepoint for job {job_id}.", WAITING]
-    return _missing(line, lines, "The action savepoint", NO_SAVEPOINTS)
+        lines = ["Triggering savepoint for job {}.", WAITING]
+    return max([_missing(line, lines, "The action savepoint", NO_SAVEPOINTS, locator) for locator in locators])
 
 
 def checkpoint(line: CommandLine) -> int:
@@ -148,6 +166,28 @@ def checkpoint(line: CommandLine) -> int:
     return _missing(
         line, (f"Triggering checkpoint for job {job_id}.", WAITING), "The action checkpoint", NO_CHECKPOINTS
     )
+
+
+def _locators(line: CommandLine, missing: str) -> list[_Locator]:
+    """The jobs that are meant: one by its id, or those of applications whose ids schedulers found in our output."""
+    if line.arguments and APPLICATION_IDS.fullmatch(line.arguments[0]):
+        return [_Locator(application_id, "") for application_id in line.arguments[0].split(",")]
+    return [_Locator("", _required_job_id(line, missing))]
+
+
+def _job_id(rest: RestClient, locator: _Locator) -> str:
+    if locator.job_id:
+        return locator.job_id
+    application_id = locator.application_id
+    found = [row.job_id for row in _rows(rest) if row.state not in TERMINAL_STATES]
+    if not found:
+        raise ClusterError(f"The application {application_id} runs no job.")
+    if len(found) > 1:
+        raise ClusterError(
+            f"The application {application_id} runs several jobs: give the id of one, with"
+            f" -D{YARN_APPLICATION_ID.key}={application_id}: {', '.join(found)}."
+        )
+    return found[0]
 
 
 def _required_job_id(line: CommandLine, missing: str) -> str:
@@ -170,13 +210,13 @@ def _savepoint_type(line: CommandLine) -> str:
     return (line.value(SAVEPOINT_TYPE) or "canonical").upper()
 
 
-def _missing(line: CommandLine, lines: Iterable[str], what: str, why: str) -> int:
+def _missing(line: CommandLine, lines: Iterable[str], what: str, why: str, locator: _Locator | None = None) -> int:
     """Refuse where the cluster would be asked, after what the action says until then."""
 
     def act() -> None:
-        with _cluster(line):
+        with _cluster(line, locator.application_id if locator else "") as rest:
             for text in lines:
-                print(text, flush=True)
+                print(text.replace("{}", _job_id(rest, locator)) if locator else text, flush=True)
             raise NotYetSupportedError(f"{what} is not supported yet: {why}")
 
     return _cluster_action(act)
@@ -192,9 +232,11 @@ def parse_job_id(text: str) -> str:
     return text.lower()
 
 
-def _cluster(line: CommandLine) -> AbstractContextManager[RestClient]:
+def _cluster(line: CommandLine, application_id: str = "") -> AbstractContextManager[RestClient]:
     files = load(configuration_directory(), {})
     flavoured, warnings = flavour_configuration(line, files)
+    if application_id:
+        flavoured |= {EXECUTION_TARGET.key: YARN_APPLICATION, YARN_APPLICATION_ID.key: application_id}
     configuration: Mapping[str, str] = load(configuration_directory(), flavoured)
     for sentence in warnings:
         warn(sentence)

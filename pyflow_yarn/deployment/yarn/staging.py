@@ -16,7 +16,7 @@ from typing import Protocol
 
 from pyflow_yarn.configuration.options import YARN_STAGING_DIRECTORY
 from pyflow_yarn.errors import ConfigurationError, ExternalError
-from pyflow_yarn.filesystem import file_system, join
+from pyflow_yarn.filesystem import FileSystem, file_system, join
 from pyflow_yarn.yarn import LocalFile, Visibility
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.skein_overlay import FOLDER
@@ -89,9 +89,7 @@ class Staging:
                 files.make_directories(cache, private=True)
                 files.make_directories(folder, private=True)
                 temporary = join(folder, f".{name}.{os.urandom(6).hex()}")
-                with files.create(temporary, private=True) as file:
-                    for chunk in content.chunks():
-                        file.write(chunk)
+                _write(files, temporary, content)
                 try:
                     files.rename(temporary, path)
                 except FileExistsError:
@@ -100,3 +98,16 @@ class Staging:
         except OSError as error:
             raise ExternalError(f"{name} cannot be staged in {folder}: {error.strerror}.") from None
         return LocalFile(path, visibility=visibility)
+
+
+def _write(files: FileSystem, path: str, content: Content) -> None:
+    """A whole file, or none."""
+    file = files.create(path, private=True)
+    try:
+        for chunk in content.chunks():
+            file.write(chunk)
+        file.close()
+    except BaseException:
+        with suppress(OSError):
+            files.discard(file, path)
+        raise

@@ -89,7 +89,7 @@ def test_each_action_has_help_of_80_columns(cli: Cli, action: str, word: str) ->
         (["cancel", "xyz"],
          'Cannot parse JobID from "xyz". The expected format is [0-9a-fA-F]{32},'
          " e.g. fd72014d4c864993a2e5a9287b4a9c5d."),
-        (["cancel", "application_1_1"], None),
+        (["cancel", "application_1"], None),
         (["run", "-s", "hdfs:///x", "a.py"],
          "Starting from a savepoint (-s) is not supported yet: this version has no savepoints. Leave -s out."),
     ],

@@ -11,15 +11,20 @@ from typing import Any
 import pytest
 
 from pyflow_yarn.configuration import options
-from pyflow_yarn.configuration.areas import yarn
 from pyflow_yarn.configuration.config_option import ConfigOption, choice, integer, is_secret, ports, redact
 from pyflow_yarn.configuration.options import AREAS, OPTIONS, canonical_key, options_of
 from pyflow_yarn.configuration.reference_keys import REFERENCE_KEYS
 from pyflow_yarn.errors import ConfigurationError
 
-# The deployment on YARN is under way.
-READ_BY_DEPLOYMENTS_ON_YARN = {name for name, option in options_of(yarn) if "Without effect" not in option.description}
-READ_BY_DEPLOYMENTS_ON_YARN.add("JOBMANAGER_MEMORY_PROCESS_SIZE")
+# Staging on YARN is under way.
+NOT_YET_READ = {
+    "YARN_FILE_REPLICATION",
+    "YARN_PROVIDED_LIB_DIRS",
+    "YARN_SHIP_FILES",
+    "YARN_SHIP_ARCHIVES",
+    "YARN_VIEW_ACLS",
+    "YARN_MODIFY_ACLS",
+}
 ALL = [(name, option) for area in AREAS for name, option in options_of(area)]
 
 
@@ -137,7 +142,7 @@ def test_every_option_is_read_somewhere_or_says_that_it_is_not(
     name: str, option: ConfigOption[Any], sources: str
 ) -> None:
     is_read = re.search(rf"\b{name}\b", sources) is not None
-    assert is_read == ("Without effect here" not in option.description) or name in READ_BY_DEPLOYMENTS_ON_YARN, (
+    assert is_read == ("Without effect here" not in option.description) or name in NOT_YET_READ, (
         f"{name} is documented but has no effect: list its key in reference_keys.py, or say so in its description"
     )
 
