@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.hadoop.cluster import choose_addresses, wait_until
-from tests.hadoop.installation import IMAGE, Installation, Unavailable, install
+from tests.hadoop.installation import IMAGE, Installation, Unavailable, install, install_kerberos
 from tests.hadoop.providers import CHECKOUT, COMPOSE, provide
 
 # Notes what it is asked, and runs what would run in the container, with the container's variables.
@@ -120,6 +120,13 @@ def test_what_cannot_be_is_told_in_a_sentence(
     _engine(monkeypatch, tmp_path / "bin", switch, broken)
     with pytest.raises(Unavailable, match=told):
         provide(tmp_path, installation)
+
+
+def test_who_may_not_install_kerberos_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unavailable, match=r"apt install krb5-kdc krb5-admin-server krb5-user\)\.$"):
+        install_kerberos()
 
 
 @pytest.mark.parametrize(("switch", "broken", "asked"), [("", "info", 2), ("native", "", 0)])
