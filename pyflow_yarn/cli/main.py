@@ -121,6 +121,10 @@ def _handler(name: str) -> Callable[[CommandLine], int]:
         from pyflow_yarn.cli.config import config
 
         return config
+    if name == "logs":
+        from pyflow_yarn.cli.logs import logs
+
+        return logs
     from pyflow_yarn.cli import jobs
 
     return jobs.HANDLERS[name]

@@ -234,6 +234,8 @@ SVG = Option(
     not_value=".py",
 )
 SHOW_ORIGIN = _flag("o", "show-origin", "Say where each value comes from.")
+FOLLOW = _flag("f", "follow", "Go on showing what is written, until the application ends.")
+TASK_MANAGER = _value("tm", "tm", "name", "Only the logs of this TaskManager: its number, or its name.")
 ALL_KEYS = _flag("a", "all", "Show the keys that are not set as well, with their defaults.")
 SAVEPOINT_DETACHED = _flag("dcp", "detached", "Trigger the savepoint and return, without waiting for its end.")
 
@@ -326,6 +328,12 @@ ACTIONS = {
             "shows the effective configuration (YAML).",
             "config [OPTIONS] [<key> ...]",
             (ALL_KEYS, SHOW_ORIGIN),
+        ),
+        Action(
+            "logs",
+            "shows the logs of an application on YARN, one that runs or one that has ended.",
+            "logs [OPTIONS] <application ID or Job ID>",
+            (FOLLOW, TASK_MANAGER),
         ),
     )
 }

@@ -87,6 +87,7 @@ class ApplicationReport:
     tracking_url: str
     master_address: str
     finish_time: int = 0
+    log_aggregation: str = ""
 
     @property
     def ended(self) -> bool:

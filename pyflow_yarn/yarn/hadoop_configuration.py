@@ -53,15 +53,19 @@ class HadoopConfiguration:
             value = replaced
         return value
 
+    @property
+    def web_scheme(self) -> str:
+        """How YARN's daemons are asked: http or https."""
+        return "https" if self.get("yarn.http.policy") == "HTTPS_ONLY" else "http"
+
     def web_addresses(self) -> list[str]:
         """Where the ResourceManagers answer HTTP, as URLs."""
-        secure = self.get("yarn.http.policy") == "HTTPS_ONLY"
-        key, port = ("webapp.https.address", 8090) if secure else ("webapp.address", 8088)
+        scheme = self.web_scheme
+        key, port = ("webapp.https.address", 8090) if scheme == "https" else ("webapp.address", 8088)
         ids = (
             self.get("yarn.resourcemanager.ha.rm-ids") if self.get("yarn.resourcemanager.ha.enabled") == "true" else ""
         )
         suffixes = [f".{one.strip()}" for one in ids.split(",") if one.strip()] or [""]
-        scheme = "https" if secure else "http"
         return [f"{scheme}://{self._web_address(key, port, suffix)}" for suffix in suffixes]
 
     def _web_address(self, key: str, port: int, suffix: str) -> str:

@@ -84,7 +84,7 @@ def helps(name: str, action: str, command: str) -> Row:
     return Row(name, tuple(command.split()), 0, rf'\nAction "{action}" ((?!\nAction ).)*-h,--help((?!\nAction ).)*')
 
 
-ACTIONS = ("run", "info", "list", "stop", "cancel", "savepoint", "checkpoint")
+ACTIONS = ("run", "info", "list", "stop", "cancel", "savepoint", "checkpoint", "logs")
 FULL_HELP = "".join(rf'.*\nAction "{action}" ' for action in ("run", "info", "list")) + ".*"
 NO_ACTION = lines(
     '"{}" is not a valid action.',

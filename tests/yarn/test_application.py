@@ -93,7 +93,9 @@ def test_detached_the_client_leaves_when_it_runs(run: Run, hadoop: Hadoop, hdfs_
     assert counted(hadoop, f"{hdfs_folder}/out") == {word: str(count) for word, count in text.counts.items()}
 
 
-def test_the_users_error_is_the_applications(run: Run, hadoop: Hadoop, tmp_path: Path) -> None:
+def test_the_users_error_is_the_applications_and_in_its_logs(
+    run: Run, flink: Flink, hadoop: Hadoop, tmp_path: Path
+) -> None:
     program = tmp_path / "fails.py"
     program.write_text(
         "from pyflow_yarn.datastream import StreamExecutionEnvironment\n"
@@ -109,7 +111,15 @@ def test_the_users_error_is_the_applications(run: Run, hadoop: Hadoop, tmp_path:
     assert "return 12 // n" in done.stderr
     assert done.stderr.rstrip().endswith("ZeroDivisionError: integer division or modulo by zero")
     expected = "ZeroDivisionError: integer division or modulo by zero"
-    assert fate(hadoop, application_of(done)) == ("FINISHED", "FAILED", expected)
+    application = application_of(done)
+    assert fate(hadoop, application) == ("FINISHED", "FAILED", expected)
+    logs = flink("logs", "-f", application, env=hadoop.exports)
+    assert (logs.returncode, logs.stderr) == (0, "")
+    assert f"01_000001 jobmanager.err: {expected}\n" in logs.stdout
+    of_one = flink("logs", "--tm", "taskmanager-1-1", application, env=hadoop.exports)
+    assert (of_one.returncode, of_one.stderr) == (0, "")
+    assert re.search(r"\bworker taskmanager-1-1-\S+ of slot 0 is process ", of_one.stdout)
+    assert of_one.stdout.count("Container: ") == 1
 
 
 def test_a_program_that_raises_is_a_failed_application(run: Run, hadoop: Hadoop, tmp_path: Path) -> None:

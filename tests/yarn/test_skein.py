@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 
 from pyflow_yarn.yarn import wait_until_ended
-from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
 from pyflow_yarn.yarn.skein_adapter import SkeinYarn
 from tests.hadoop.cluster import Hadoop
@@ -48,21 +47,6 @@ containers.finish(FinalStatus.SUCCEEDED, "a: " + events.ended["a"])
 """
 # The master has a configuration of its own, by a path that holds in every folder, with the heartbeat that we chose.
 CONFIGURATION = 'cd / && grep -q "interval-ms</name><value>1000<" "$HADOOP_CONF_DIR/yarn-site.xml"'
-
-
-@pytest.fixture(scope="module")
-def adapter(hadoop_of_the_session: Hadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SkeinYarn]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in hadoop_of_the_session.exports.items():
-            patch.setenv(name, value)
-        configuration = HadoopConfiguration.of_environment(os.environ)
-        yarn = SkeinYarn(tmp_path_factory.mktemp("yarn"), configuration, getpass.getuser())
-        try:
-            # The driver is there before the first test begins, and so is not taken for something that it left.
-            wait_until_ended(yarn, yarn.submit(application(exit_code="0")), SECONDS)
-            yield yarn
-        finally:
-            yarn.close()
 
 
 class TestSkein(Conformance):

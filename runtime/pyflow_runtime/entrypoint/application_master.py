@@ -278,6 +278,7 @@ class ApplicationMaster:
         self._loop.call_soon_threadsafe(self._finish, None)
 
     def _task_manager_placed(self, name: str, container_id: str, node: str) -> None:
+        # ``flink logs --tm`` looks for this line.
         logger.info("%s is in %s on %s", name, container_id, node)
         if (task_manager := self._task_managers.get(name)) is not None:
             task_manager.node = node
