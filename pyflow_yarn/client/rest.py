@@ -58,11 +58,12 @@ def binary_body(content: bytes) -> Body:
 class RestClient:
     """Requests to one REST server. Safe to use from several threads: each has a connection of its own.
 
-    ``check`` is called between attempts; it raises when it is known that nobody will ever answer.
+    ``check`` is called between attempts; it raises when it is known that nobody will ever answer, and tells where the
+    server is by now, if it knows.
     """
 
     def __init__(
-        self, endpoint: Endpoint, configuration: Mapping[str, str], check: Callable[[], None] = lambda: None
+        self, endpoint: Endpoint, configuration: Mapping[str, str], check: Callable[[], Endpoint | None] = lambda: None
     ) -> None:
         self.endpoint = endpoint
         self._check = check
@@ -114,7 +115,7 @@ class RestClient:
                 if not isinstance(error, Unavailable) or not repeat:
                     raise error
                 failure = error
-            self._check()
+            self.endpoint = self._check() or self.endpoint
             attempts, delay = self._patience()
             if attempt >= attempts:
                 raise failure from None

@@ -21,8 +21,8 @@ class Cluster(Protocol):
     def endpoint(self) -> Endpoint:
         """Where the REST server is; waits until the cluster is ready. ``ClusterError`` if it is not to be had."""
 
-    def check(self) -> None:
-        """``ClusterError`` if the cluster is known to have ended."""
+    def check(self) -> Endpoint | None:
+        """Where the REST server is by now, if it may move; ``ClusterError`` if the cluster is known to have ended."""
 
     def stop(self) -> None:
         """End a cluster that ends with the client; let go of any other."""

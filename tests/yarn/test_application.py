@@ -163,7 +163,8 @@ class Running:
         self.marks.mkdir()
         place = hadoop.default_fs
         words = (SLOW, f"{place}{folder}/in", f"{place}{self.output}", self.marks, self._calm)
-        self.client = flink.start("run", *TARGET, *options, *words, env=hadoop.exports)
+        named = () if "-t" in options else TARGET
+        self.client = flink.start("run", *named, *options, *words, env=hadoop.exports)
         self.application = ""
         self.await_attempts(2)
         (self.application,) = [one["id"] for one in hadoop.applications() if one["state"] == "RUNNING"]
@@ -248,6 +249,21 @@ def test_a_master_that_is_killed_for_good_is_a_failed_application(
     assert (state, status) == ("FAILED", "FAILED")
     assert "exitCode: 137" in diagnostics
     assert f"The Yarn application {application.application} ended with the final status FAILED:" in stderr
+
+
+@pytest.mark.parametrize("target", ["yarn-application", "yarn-per-job"])
+def test_a_second_attempt_at_the_master_goes_on_with_the_job(
+    target: str, flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, "-t", target, *RESTARTS)
+    job = application.job()
+    os.kill(application.master, signal.SIGKILL)
+    application.await_attempts(4)
+    assert application.job() == job
+    code, stdout, stderr = application.finish()
+    assert code == 0, stdout + stderr
+    application.assert_right(text)
+    assert fate(hadoop, application.application) == ("FINISHED", "SUCCEEDED", "")
 
 
 def test_a_dead_node_manager_costs_no_result_and_leaves_nothing(

@@ -28,6 +28,9 @@ from pyflow_yarn.yarn.application_file import FILE_NAME, ApplicationFile, write_
 from pyflow_yarn.yarn.resource_manager import ResourceManager
 from pyflow_yarn.yarn.skein_adapter import APPLICATION_TYPE, CONFIGURATION_FOLDER, SkeinYarn
 
+ATTEMPTS = 2
+"""As many as YARN allows by default; the jobs are on HDFS, so that a second attempt goes on with them."""
+
 POLL_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
 RESOURCES_HINT_SECONDS = 60.0
@@ -172,7 +175,7 @@ class YarnDeployer:
                 queue=queue,
                 file_systems=tuple(options.SECURITY_KERBEROS_ACCESS_HADOOP_FILE_SYSTEMS.read(configuration)),
                 tags=frozenset(tag.strip() for tag in options.YARN_TAGS.read(configuration).split(",") if tag.strip()),
-                attempts=options.YARN_APPLICATION_ATTEMPTS.read(configuration) or 1,
+                attempts=options.YARN_APPLICATION_ATTEMPTS.read(configuration) or ATTEMPTS,
                 master=ProcessSpec(
                     _command("pyflow_runtime.entrypoint.application_master", "jobmanager"),
                     memory_mb=master.memory_mb,

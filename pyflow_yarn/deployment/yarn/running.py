@@ -31,9 +31,8 @@ class YarnCluster:
 
     def endpoint(self) -> Endpoint:
         """Where the REST server is, as the application's folder tells this user; waits until it does."""
-        path = join(self._edge.staging.application_folder(self.application_id), ENDPOINT_NAME)
         deadline = time.monotonic() + ENDPOINT_SECONDS
-        while (content := read_file(path)) is None:
+        while (endpoint := self._published()) is None:
             self.check()
             if time.monotonic() > deadline:
                 raise ClusterError(
@@ -41,6 +40,12 @@ class YarnCluster:
                     " JobManager is: it runs for another user, or its master cannot reach HDFS."
                 )
             time.sleep(POLL_SECONDS)
+        return endpoint
+
+    def _published(self) -> Endpoint | None:
+        content = read_file(join(self._edge.staging.application_folder(self.application_id), ENDPOINT_NAME))
+        if content is None:
+            return None
         found = msgspec.json.decode(content, type=ApplicationEndpoint)
         return Endpoint(found.rest_address, found.token)
 
@@ -85,14 +90,15 @@ class YarnCluster:
                 self.check()
                 time.sleep(POLL_SECONDS)
 
-    def check(self) -> None:
-        """``ClusterError`` if the application has ended."""
+    def check(self) -> Endpoint | None:
+        """See ``Cluster``: another attempt at running the master is somewhere else."""
         report = self._edge.resource_manager.report(self.application_id)
         if report.ended:
             raise ClusterError(
                 f"The Yarn application {self.application_id} doesn't run anymore. It has previously completed with"
                 f" final status: {report.final_status}"
             )
+        return self._published()
 
     def stop(self) -> None:
         """The application goes on."""
