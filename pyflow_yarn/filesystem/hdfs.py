@@ -1,7 +1,9 @@
 """Files of HDFS, through hdfs-native, which needs neither Java nor libhdfs.
 
-``hdfs:///path`` means the ``fs.defaultFS`` of the Hadoop configuration in ``HADOOP_CONF_DIR``. The library retries a
-NameNode that does not answer for minutes; so that a dead one is told within seconds, it is knocked at first.
+``hdfs:///path`` means the ``fs.defaultFS`` of the Hadoop configuration in ``HADOOP_CONF_DIR``. No call takes forever: a
+NameNode that is dead at first use is told within seconds, since it is knocked at; one that dies later, within half a
+minute, unless there are others that may take over; one that hangs, after Hadoop's time-out of calls. What was asked
+for may still happen then.
 """
 
 from __future__ import annotations
@@ -12,10 +14,14 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import cache
-from typing import IO, Any
+from queue import SimpleQueue
+from typing import IO, Any, ClassVar
 from xml.etree import ElementTree
 
 from pyflow_yarn.errors import ConfigurationError
@@ -24,6 +30,10 @@ from pyflow_yarn.filesystem import BUFFER_SIZE, FileStatus
 READ_BUFFER = 1 << 20
 CONNECT_SECONDS = 3.0
 DEFAULT_PORT = 8020
+RPC_TIMEOUT = "ipc.client.rpc-timeout.ms"
+RPC_TIMEOUT_SECONDS = 120.0
+# The library asks a NameNode fifteen times, with pauses of up to fifteen seconds: right where another one takes over.
+_ONE_NAME_NODE = {"dfs.client.failover.max.attempts": "10", "dfs.client.failover.sleep.max.millis": "2000"}
 _KERBEROS = re.compile(r'GSSAPIError\(.*, "([^"]*)"', re.DOTALL)
 _REMOTE = re.compile(r'RPCError\("(?:[\w$]+\.)*([\w$]+)", "(.*)', re.DOTALL)
 _REASONS = (
@@ -31,6 +41,7 @@ _REASONS = (
     ("NSQuotaExceeded", errno.EDQUOT, "the directory's quota of names is used up"),
     ("QuotaExceeded", errno.EDQUOT, "the directory's quota of space is used up"),
     ("minReplication", errno.ENOSPC, "no DataNode takes the block: HDFS is full, or its DataNodes are down"),
+    ("Connection refused", errno.ECONNREFUSED, "HDFS refuses connections: see whether its NameNode runs"),
     ("ParentNotDirectoryException", errno.ENOTDIR, os.strerror(errno.ENOTDIR)),
     ("Path is not a directory", errno.EEXIST, os.strerror(errno.EEXIST)),
     ("must both be directories", errno.EEXIST, os.strerror(errno.EEXIST)),
@@ -46,37 +57,32 @@ class HdfsFileSystem:
         """See ``FileSystem``."""
         prefix, client, name = _located(path)
         try:
-            with _errors():
-                return _status(prefix, client.get_file_info(name))
+            return _status(prefix, client.call("get_file_info", name))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def list(self, path: str) -> list[FileStatus]:
         """See ``FileSystem``."""
         prefix, client, name = _located(path)
-        with _errors():
-            return sorted(_status(prefix, found) for found in client.list_status(name))
+        return sorted(_status(prefix, found) for found in client.run(lambda: [*client.library.list_status(name)]))
 
     def open(self, path: str) -> IO[bytes]:
         """See ``FileSystem``."""
         _, client, name = _located(path)
-        with _errors():
-            return io.BufferedReader(_Input(client.read(name)), READ_BUFFER)
+        return io.BufferedReader(_Input(client, client.call("read", name)), READ_BUFFER)
 
     def create(self, path: str, private: bool = False) -> IO[bytes]:
         """See ``FileSystem``."""
+        _, client, name = _located(path)
         from hdfs_native import WriteOptions
 
-        _, client, name = _located(path)
         options = WriteOptions(permission=0o600 if private else 0o644, overwrite=False, create_parent=False)
-        with _errors():
-            return io.BufferedWriter(_Output(client.create(name, options)), BUFFER_SIZE)
+        return io.BufferedWriter(_Output(client, client.call("create", name, options)), BUFFER_SIZE)
 
     def sync(self, file: IO[bytes]) -> None:
         """See ``FileSystem``."""
         file.flush()
-        with _errors():
-            _output(file).writer.hsync()
+        _output(file).sync()
 
     def discard(self, file: IO[bytes], path: str) -> None:
         """See ``FileSystem``."""
@@ -88,14 +94,12 @@ class HdfsFileSystem:
     def rename(self, source: str, target: str) -> None:
         """See ``FileSystem``."""
         _, client, name = _located(source)
-        with _errors():
-            client.rename(name, _split(target)[1], overwrite=False)
+        client.call("rename", name, _split(target)[1], overwrite=False)
 
     def replace(self, source: str, target: str) -> None:
         """See ``FileSystem``."""
         _, client, name = _located(source)
-        with _errors():
-            client.rename(name, _split(target)[1], overwrite=True)
+        client.call("rename", name, _split(target)[1], overwrite=True)
 
     def sync_directory(self, path: str) -> None:
         """Nothing: a NameNode has written its log before it answers."""
@@ -103,20 +107,75 @@ class HdfsFileSystem:
     def delete(self, path: str, recursive: bool = False) -> bool:
         """See ``FileSystem``."""
         _, client, name = _located(path)
-        with _errors():
-            return bool(client.delete(name, recursive))
+        return bool(client.call("delete", name, recursive))
 
     def make_directories(self, path: str, private: bool = False) -> None:
         """See ``FileSystem``."""
         _, client, name = _located(path)
-        with _errors():
-            client.mkdirs(name, 0o700 if private else 0o755, create_parent=True)
+        client.call("mkdirs", name, 0o700 if private else 0o755, create_parent=True)
+
+
+class _Thread(threading.Thread):
+    """Makes one call after the other; one that never ends keeps neither its caller nor the process from ending."""
+
+    def __init__(self) -> None:
+        super().__init__(name="hdfs", daemon=True)
+        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        self.start()
+
+    def submit(self, function: Callable[[], Any]) -> Future[Any]:
+        """What comes of a call."""
+        answer: Future[Any] = Future()
+        self._calls.put((function, answer))
+        return answer
+
+    def run(self) -> None:
+        while True:
+            function, answer = self._calls.get()
+            try:
+                answer.set_result(function())
+            except BaseException as error:  # a panic of the library is no Exception
+                answer.set_exception(error)
+
+
+class _Client:
+    """The library's client of a name service, with an end of its patience."""
+
+    _idle: ClassVar[deque[_Thread]] = deque()
+
+    def __init__(self, library: Any, seconds: float) -> None:
+        self.library = library
+        self._seconds = seconds
+
+    def call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """What a method of the library's client returns; its errors as ``OSError`` with a reason."""
+        return self.run(lambda: getattr(self.library, name)(*arguments, **options))
+
+    def run(self, function: Callable[[], Any]) -> Any:
+        """What something that calls the library returns; its errors as ``OSError`` with a reason."""
+        try:
+            thread = self._idle.pop()
+        except IndexError:
+            thread = _Thread()
+        answer = thread.submit(function)
+        try:
+            return answer.result(self._seconds)
+        except Exception as error:
+            if answer.done():
+                raise translated(error) from None
+            _client.cache_clear()  # another connection may find a NameNode that answers
+            reason = f"HDFS has not answered for {self._seconds:g} s: its NameNode hangs, or cannot be reached"
+            raise OSError(errno.ETIMEDOUT, reason) from None
+        finally:
+            if answer.done():
+                self._idle.append(thread)
 
 
 class _Input(io.RawIOBase):
     """A file to read from; the library panics beyond its end."""
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self, client: _Client, reader: Any) -> None:
+        self._client = client
         self._reader = reader
         self._length = len(reader)
         self._position = 0
@@ -137,8 +196,7 @@ class _Input(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         count = max(0, min(len(buffer), self._length - self._position))
         if count:
-            with _errors():
-                buffer[:count] = self._reader.read_range(self._position, count)
+            buffer[:count] = self._client.run(lambda: self._reader.read_range(self._position, count))
         self._position += count
         return count
 
@@ -146,8 +204,9 @@ class _Input(io.RawIOBase):
 class _Output(io.RawIOBase):
     """A file to write to."""
 
-    def __init__(self, writer: Any) -> None:
-        self.writer = writer
+    def __init__(self, client: _Client, writer: Any) -> None:
+        self._client = client
+        self._writer = writer
         self.discarded = False
 
     def writable(self) -> bool:
@@ -156,14 +215,18 @@ class _Output(io.RawIOBase):
     def write(self, data: Any) -> int:
         if self.discarded:
             return len(data)
-        with _errors():
-            return int(self.writer.write(bytes(data)))
+        piece = bytes(data)
+        return int(self._client.run(lambda: self._writer.write(piece)))
+
+    def sync(self) -> None:
+        self._client.run(self._writer.hsync)
 
     def close(self) -> None:
-        if not self.closed and not self.discarded:
-            with _errors():
-                self.writer.close()
-        super().close()
+        try:
+            if not self.closed and not self.discarded:
+                self._client.run(self._writer.close)
+        finally:
+            super().close()
 
 
 def _output(file: IO[bytes]) -> _Output:
@@ -181,14 +244,14 @@ def _split(path: str) -> tuple[str, str]:
     return authority, slash + rest or "/"
 
 
-def _located(path: str) -> tuple[str, Any, str]:
+def _located(path: str) -> tuple[str, _Client, str]:
     """What stands before the path in URIs, the client, and the path there."""
     authority, name = _split(path)
     return f"hdfs://{authority}", _client(authority), name
 
 
 @cache
-def _client(authority: str) -> Any:
+def _client(authority: str) -> _Client:
     try:
         import hdfs_native
     except ImportError:
@@ -198,9 +261,15 @@ def _client(authority: str) -> Any:
         ) from None
     settings = _settings()
     authority = authority or _default_authority(settings)
-    _knock(authority, _addresses(authority, settings))
-    with _errors():
-        return hdfs_native.Client(f"hdfs://{authority}")
+    addresses = _addresses(authority, settings)
+    _knock(authority, addresses)
+    patience = {key: value for key, value in _ONE_NAME_NODE.items() if len(addresses) == 1 and key not in settings}
+    timeout = settings.get(RPC_TIMEOUT, "")
+    seconds = int(timeout) / 1000 if timeout.isdecimal() and int(timeout) else RPC_TIMEOUT_SECONDS
+    try:
+        return _Client(hdfs_native.Client(f"hdfs://{authority}", patience), seconds)
+    except Exception as error:
+        raise translated(error) from None
 
 
 def _configuration_directory() -> str | None:
@@ -272,15 +341,6 @@ def _knock(authority: str, addresses: list[tuple[str, int]]) -> None:
             return
     tried = ", ".join(f"{host}:{port}" for host, port in addresses)
     raise OSError(errno.ECONNREFUSED, f"no NameNode answers at {tried}: is HDFS running?")
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """The library's errors as ``OSError`` with a reason."""
-    try:
-        yield
-    except Exception as error:
-        raise translated(error) from None
 
 
 def translated(error: Exception) -> OSError:

@@ -9,10 +9,10 @@ import pytest
 from pyflow_runtime.highavailability.directory_store import DirectoryJobStore
 from pyflow_runtime.highavailability.job_store import JobStore, StaleEpochError
 from pyflow_yarn.errors import ExternalError
-from pyflow_yarn.filesystem import file_system
-from tests.hadoop.cluster import Hadoop
+from pyflow_yarn.filesystem import file_system, hdfs
+from tests.hadoop.cluster import Hadoop, wait_until
 from tests.unit.highavailability import conformance
-from tests.unit.highavailability.conformance import blob
+from tests.unit.highavailability.conformance import blob, result
 
 
 @pytest.fixture
@@ -42,6 +42,31 @@ def test_a_leader_deposed_while_it_writes_leaves_nothing(directory: str) -> None
     files = file_system(directory)
     assert files.list(f"{directory}/epoch-{old + 1}") == []
     assert [found.mode for found in files.list(directory)] == [0o700, 0o600]
+
+
+def test_a_name_node_that_hangs_or_dies_costs_a_try(
+    hadoop: Hadoop, directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hdfs, "RPC_TIMEOUT_SECONDS", 3.0)
+    hdfs._client.cache_clear()
+    store = DirectoryJobStore(directory)
+    epoch = store.claim_epoch()
+    hadoop.stop("namenode")
+    with pytest.raises(ExternalError, match=r"cannot be stored in .*: HDFS has not answered for 3 s"):
+        store.put_result(result(1), epoch)
+    hadoop.resume("namenode")
+    wait_until("it answers", lambda: hadoop.names("/"))
+    store.put_result(result(1), epoch)
+    hadoop.kill("namenode")
+    with pytest.raises(
+        ExternalError, match=r"cannot be stored in .*: (HDFS has not answered|HDFS refuses|no NameNode)"
+    ):
+        store.put_result(result(2), epoch)
+    hadoop.start("namenode")
+    hadoop.wait_for("namenode")
+    store.put_result(result(2), epoch)
+    assert DirectoryJobStore(directory).recover().results == [result(1), result(2)]
+    hdfs._client.cache_clear()
 
 
 def test_what_hdfs_refuses_is_said_in_one_sentence(hadoop: Hadoop, directory: str, read_only_hdfs: None) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import functools
+import os
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,47 @@ def test_a_name_node_that_does_not_answer_is_told_at_once(tmp_path: Path, monkey
     assert error.value.strerror == (f"no NameNode answers at 127.0.0.1:{first}, 127.0.0.1:{second}: is HDFS running?")
     with pytest.raises(ExternalError, match="The input file 'hdfs://ours/x' cannot be read: no NameNode answers at"):
         list_files(["hdfs://ours/x"])
+
+
+def test_a_name_node_that_dies_after_the_first_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdfs, "_ONE_NAME_NODE", {"dfs.client.failover.max.attempts": "0"})
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        hdfs._client(place)
+    with pytest.raises(ConnectionRefusedError, match="HDFS refuses connections: see whether its NameNode runs"):
+        hdfs.HdfsFileSystem().status(f"hdfs://{place}/x")
+
+
+def test_a_name_node_that_hangs_is_told_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(tmp_path, monkeypatch, **{"ipc.client.rpc-timeout.ms": "200"})
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        place = f"hdfs://127.0.0.1:{listener.getsockname()[1]}"
+        for _ in range(2):
+            with pytest.raises(TimeoutError, match=r"HDFS has not answered for 0\.2 s: its NameNode hangs, or"):
+                hdfs.HdfsFileSystem().status(f"{place}/x")
+
+
+def test_whoever_waits_for_hdfs_gets_its_own_answer() -> None:
+    client = hdfs._Client(None, 10)
+    answers: dict[int, int] = {}
+
+    def ask(number: int) -> None:
+        for question in range(number * 100, number * 100 + 100):
+            answers[question] = client.run(functools.partial(int, question))
+            with pytest.raises(FileNotFoundError):
+                client.run(functools.partial(os.stat, f"/nowhere/{question}"))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 400
+    assert all(key == value for key, value in answers.items())
 
 
 def test_an_unknown_name_service_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
