@@ -23,6 +23,12 @@ SLOW = CHECKOUT / "tests" / "e2e" / "programs" / "word_count.py"
 RESTARTS = ("-Drestart-strategy.type=fixed-delay", "-Drestart-strategy.fixed-delay.delay=100 ms")
 TARGET = ("-t", "yarn-application")
 Run = Callable[..., Completed]
+ATTACHED = pytest.mark.parametrize("mode", ["attached", "detached"])
+
+
+def detached(mode: str) -> tuple[str, ...]:
+    """The option for a client that leaves, if it does."""
+    return ("-d",) if mode == "detached" else ()
 
 
 @pytest.fixture
@@ -93,8 +99,9 @@ def test_detached_the_client_leaves_when_it_runs(run: Run, hadoop: Hadoop, hdfs_
     assert counted(hadoop, f"{hdfs_folder}/out") == {word: str(count) for word, count in text.counts.items()}
 
 
+@ATTACHED
 def test_the_users_error_is_the_applications_and_in_its_logs(
-    run: Run, flink: Flink, hadoop: Hadoop, tmp_path: Path
+    mode: str, run: Run, flink: Flink, hadoop: Hadoop, tmp_path: Path
 ) -> None:
     program = tmp_path / "fails.py"
     program.write_text(
@@ -105,11 +112,14 @@ def test_the_users_error_is_the_applications_and_in_its_logs(
         "env.execute('fails')\n"
     )
     (tmp_path / "helper_beside.py").write_text("def divide(n):\n    return 12 // n\n")
-    done = run(program)
-    assert done.returncode == 31, done
-    assert " The program finished with the following exception:" in done.stderr
-    assert "return 12 // n" in done.stderr
-    assert done.stderr.rstrip().endswith("ZeroDivisionError: integer division or modulo by zero")
+    done = run(*detached(mode), program)
+    if mode == "attached":
+        assert done.returncode == 31, done
+        assert " The program finished with the following exception:" in done.stderr
+        assert "return 12 // n" in done.stderr
+        assert done.stderr.rstrip().endswith("ZeroDivisionError: integer division or modulo by zero")
+    else:
+        assert (done.returncode, done.stderr) == (0, ""), done
     expected = "ZeroDivisionError: integer division or modulo by zero"
     application = application_of(done)
     assert fate(hadoop, application) == ("FINISHED", "FAILED", expected)
@@ -135,12 +145,13 @@ def test_a_program_that_raises_is_a_failed_application(run: Run, hadoop: Hadoop,
     )
 
 
-@pytest.mark.parametrize("mode", ["attached", "detached"])
+@ATTACHED
 def test_per_job_mode_runs_main_here_and_each_job_there(
     flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, mode: str
 ) -> None:
-    options = ("-t", "yarn-per-job", *(["-d"] if mode == "detached" else []))
-    done = flink("run", *options, COUNT, *files(hdfs_folder), env=hadoop.exports, timeout=180)
+    done = flink(
+        "run", "-t", "yarn-per-job", *detached(mode), COUNT, *files(hdfs_folder), env=hadoop.exports, timeout=180
+    )
     assert (done.returncode, done.stderr) == (0, ""), done
     assert "Job Clusters are deprecated since Flink 1.15." in done.stdout
     (job,) = re.findall(r"^Job has been submitted with JobID ([0-9a-f]{32})$", done.stdout, re.MULTILINE)
@@ -205,14 +216,11 @@ class Running:
         assert Counter(written) == Counter(expected)
 
 
-ATTACHED = pytest.mark.parametrize("mode", ["attached", "detached"])
-
-
 @ATTACHED
 def test_a_job_that_is_cancelled_is_a_killed_application(
     mode: str, flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
 ) -> None:
-    application = Running(flink, hadoop, hdfs_folder, tmp_path, *(["-d"] if mode == "detached" else []))
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, *detached(mode))
     found = f"-Dyarn.application.id={application.application}"
     listed = flink("list", found, env=hadoop.exports)
     job = application.job()
@@ -238,17 +246,28 @@ def test_a_client_that_is_killed_takes_its_job_along_if_it_was_to(
     assert text_of_it.endswith("was cancelled.")
 
 
+@ATTACHED
 def test_a_master_that_is_killed_for_good_is_a_failed_application(
-    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+    mode: str, flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
 ) -> None:
-    application = Running(flink, hadoop, hdfs_folder, tmp_path, "-Dyarn.application-attempts=1")
+    options = ("-Dyarn.application-attempts=1", *detached(mode))
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, *options)
+    key = application.application
     os.kill(application.master, signal.SIGKILL)
     code, _, stderr = application.finish()
-    assert code == 31
-    state, status, diagnostics = fate(hadoop, application.application)
+    if mode == "attached":
+        assert code == 31
+        assert f"The Yarn application {key} ended with the final status FAILED:" in stderr
+    else:
+        # Nobody is there to clean up but the user's next deployment.
+        wait_until("it has ended", lambda: hadoop.application(key)["state"] in ENDED, 60)
+        assert [name for name in hadoop.staging_folders() if key in name]
+        (tmp_path / "none.py").write_text("")
+        next_one = flink("run", *TARGET, tmp_path / "none.py", env=hadoop.exports, timeout=120)
+        assert next_one.returncode == 0, next_one
+    state, status, diagnostics = fate(hadoop, key)
     assert (state, status) == ("FAILED", "FAILED")
     assert "exitCode: 137" in diagnostics
-    assert f"The Yarn application {application.application} ended with the final status FAILED:" in stderr
 
 
 @pytest.mark.parametrize("target", ["yarn-application", "yarn-per-job"])
@@ -299,17 +318,20 @@ def test_ctrl_c_ends_what_was_to_end_with_the_client_and_leaves_the_rest(
     hadoop.assert_nothing_left(first.application)
 
 
-@pytest.mark.parametrize("victim", ["jobmanager", "taskmanager taskmanager-1-1"])
+@pytest.mark.parametrize(
+    ("victim", "mode"),
+    [("jobmanager", "attached"), ("jobmanager", "detached"), ("taskmanager taskmanager-1-1", "attached")],
+)
 def test_a_process_that_is_killed_costs_no_result(
-    victim: str, flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+    victim: str, mode: str, flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
 ) -> None:
-    job = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2", *RESTARTS)
+    job = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2", *RESTARTS, *detached(mode))
     job.kill(victim)
     job.await_attempts(4)
     code, stdout, stderr = job.finish()
     assert (code, stderr) == (0, ""), stdout
-    job.assert_right(text)
     assert fate(hadoop, job.application) == ("FINISHED", "SUCCEEDED", "")
+    job.assert_right(text)
 
 
 def test_the_proxy_link_shows_the_job_and_changes_nothing(
