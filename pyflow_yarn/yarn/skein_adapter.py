@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pyflow_yarn.errors import ConfigurationError, ExternalError
+from pyflow_yarn.errors import ConfigurationError, ExternalError, PyflowError
 from pyflow_yarn.yarn import (
     ApplicationReport,
     ApplicationSpec,
@@ -68,6 +68,15 @@ class SkeinYarn:
         self._client: Any = None
         # It ends when its standard input does, however this process ends.
         self._jvm: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Start the driver, which takes seconds, beside other work; what goes wrong is told by the submission."""
+
+        def start() -> None:
+            with suppress(PyflowError):
+                self._driver()
+
+        threading.Thread(target=start, name="skein-driver", daemon=True).start()
 
     def submit(self, application: ApplicationSpec) -> str:
         """See ``Yarn``."""

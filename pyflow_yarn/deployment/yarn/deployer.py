@@ -86,6 +86,8 @@ class YarnDeployer:
             principal=self.edge.login.principal,
         )
 
+        self._yarn.prepare()
+
     def __enter__(self) -> YarnDeployer:
         return self
 

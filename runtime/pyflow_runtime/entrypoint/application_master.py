@@ -51,7 +51,7 @@ from pyflow_runtime.rpc.errors import RpcError
 from pyflow_runtime.rpc.frames import FrameSocket, MessageSocket
 from pyflow_runtime.taskexecutor.shell.interpreters import module_command
 from pyflow_yarn.configuration import options
-from pyflow_yarn.errors import PyflowError
+from pyflow_yarn.errors import ExternalError, PyflowError
 from pyflow_yarn.filesystem import file_system, join, replace_file
 from pyflow_yarn.yarn import Containers, FinalStatus
 from pyflow_yarn.yarn.application_file import (
@@ -157,7 +157,11 @@ class ApplicationMaster:
 
     def _write(self, name: str, content: msgspec.Struct) -> None:
         """Readers find the whole file or none."""
-        replace_file(file_system(self._folder), join(self._folder, name), [msgspec.json.encode(content)], private=True)
+        path = join(self._folder, name)
+        try:
+            replace_file(file_system(path), path, [msgspec.json.encode(content)], private=True)
+        except OSError as error:
+            raise ExternalError(f"{path} cannot be written: {error.strerror}.") from error
 
     # ---- the JobManager ----
 
