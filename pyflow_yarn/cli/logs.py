@@ -42,6 +42,7 @@ PATIENCE_SECONDS = 60.0
 AGGREGATION_SECONDS = 120.0
 T = TypeVar("T")
 _UNDER_WAY = ("NOT_START", "RUNNING", "RUNNING_WITH_FAILURE")
+_INCOMPLETE = ("FAILED", "TIME_OUT")
 
 
 def logs(line: CommandLine) -> int:
@@ -123,7 +124,7 @@ class _Logs:
     def _show_running(self, report: ApplicationReport) -> list[str]:
         if not self._print(self._running):
             if self._task_manager:
-                return [f"{self._key} has no logs of a taskmanager-{self._task_manager}."]
+                return [*self._running.problems, self._no_task_manager()]
             if not self._running.problems:
                 return [f"{self._key} has no logs yet: its state is {report.state}, add -f to wait for them."]
         return self._running.problems
@@ -154,16 +155,21 @@ class _Logs:
         """Why there may be more than was shown, or why nothing was."""
         if report.log_aggregation in _UNDER_WAY and self._resource_manager.masters(self._key):
             return [f"YARN is still aggregating the logs of {self._key}: try again in a moment."]
+        if report.log_aggregation in _INCOMPLETE:
+            return [f"YARN could not aggregate all logs of {self._key}: what is missing may still be on its nodes."]
         if shown:
             return []
         if self._task_manager:
-            return [f"{self._key} has no logs of a taskmanager-{self._task_manager}."]
+            return [self._no_task_manager()]
         if not self._resource_manager.masters(self._key):
             return [f"{self._key} has no logs: it ended before a container of it was started. {report.diagnostics}"]
         return [
             f"{self._key} has no aggregated logs of user {report.user}: they are deleted after"
             " yarn.log-aggregation.retain-seconds, or are not where yarn.nodemanager.remote-app-log-dir says."
         ]
+
+    def _no_task_manager(self) -> str:
+        return f"{self._key} has no logs of a taskmanager-{self._task_manager}."
 
     def _print(self, source: ContainerLogs) -> int:
         """Print all that is there now, and say how many files that were."""
@@ -204,9 +210,10 @@ class _Logs:
             report = self._patiently(lambda: self._resource_manager.report(self._key))
         try:
             aggregated = self._aggregated(report)
-            follower.look(aggregated)
-        finally:
-            follower.end()
+            follower.end(aggregated)
+        except PyflowError:
+            follower.close()
+            raise
         return [*aggregated.problems, *self._missing(report, len(self._chosen(aggregated)))]
 
     def _chosen(self, source: ContainerLogs) -> list[LogFile]:

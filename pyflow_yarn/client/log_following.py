@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
 
 from pyflow_yarn.yarn.container_logs import ContainerLogs, LogFile
 
@@ -76,13 +75,27 @@ class Follower:
 
     def look(self, logs: ContainerLogs) -> None:
         """Show what has come since the last look."""
-        for family, group in groupby(self._chosen(logs), key=lambda file: file.family):
-            self._look_at(logs, family, {file.generation: file for file in group})
+        for family, files in self._families(logs).items():
+            # Between a rotation and the first line of the new file it is not there; or YARN is deleting them all.
+            if 0 in files:
+                self._look_at(logs, family, files)
 
-    def end(self) -> None:
+    def end(self, logs: ContainerLogs) -> None:
+        """Show all that is left, of logs that nobody writes any more."""
+        for family, files in self._families(logs).items():
+            self._look_at(logs, family, files)
+        self.close()
+
+    def close(self) -> None:
         """Show what was kept back."""
         for family, lines in self._lines.items():
             self._show(_label(family), lines.end())
+
+    def _families(self, logs: ContainerLogs) -> dict[tuple[str, str], dict[int, LogFile]]:
+        found: dict[tuple[str, str], dict[int, LogFile]] = {}
+        for file in self._chosen(logs):
+            found.setdefault(file.family, {})[file.generation] = file
+        return found
 
     def _look_at(self, logs: ContainerLogs, family: tuple[str, str], files: dict[int, LogFile]) -> None:
         lines = self._lines.setdefault(family, WholeLines())

@@ -13,6 +13,8 @@ from pyflow_yarn.yarn.resource_manager import ContainerReport, RefusedError, Res
 REQUESTS_AT_ONCE = 16
 # Numbers of containers that were given back unused stay unused.
 GAP = 10
+# A container may end a while after YARN was asked for its end; then its logs change no more.
+MOST_LOOKS = 30
 
 
 class RunningLogs:
@@ -25,6 +27,9 @@ class RunningLogs:
         self._node_managers = node_managers
         self._application_id = application_id
         self._nodes: dict[str, str] = {}
+        # Containers that have ended: how often they were asked since, and what they told.
+        self._ended_looks: dict[str, int] = {}
+        self._last: dict[str, list[LogFile]] = {}
         self._attempts: set[str] = set()
 
     @property
@@ -34,14 +39,22 @@ class RunningLogs:
 
     def files(self) -> list[LogFile]:
         """See ``ContainerLogs``."""
+        running: set[str] = set()
         for master in self._resource_manager.masters(self._application_id):
             containers = {one.id: one.node for one in (master, *self._resource_manager.containers(master.id))}
+            running |= containers.keys()
             if master.id not in self._attempts:
                 self._attempts.add(master.id)
                 containers |= self._ended(master, containers)
             self._nodes |= containers
         self._silent = {}
-        return ordered(file for container, node in self._nodes.items() for file in self._files(container, node))
+        for container, node in self._nodes.items():
+            looks = self._ended_looks[container] = (
+                0 if container in running else self._ended_looks.get(container, 0) + 1
+            )
+            if looks <= MOST_LOOKS:
+                self._last[container] = self._files(container, node)
+        return ordered(file for files in self._last.values() for file in files)
 
     def read(self, file: LogFile, offset: int) -> Iterator[bytes]:
         """See ``ContainerLogs``; nothing if it has gone with its application or node meanwhile."""

@@ -29,6 +29,7 @@ CLIENT = """
 import os, shlex, sys
 from dataclasses import replace
 from pathlib import Path
+from pyflow_yarn.cli.main import main
 from pyflow_yarn.filesystem import file_system
 from pyflow_yarn.yarn import ProcessSpec, wait_until_ended
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
@@ -63,6 +64,7 @@ try:
     wait_for(lambda: events.ended or files.status(f"{place}/c"))
     assert not events.ended, events.ended
     containers.close()
+    assert main(["logs", key]) == 0
     # By YARN's web services: they have had a ticket, and so know whose application it may be.
     yarn.kill(key)
     assert wait_until_ended(yarn, key, SECONDS).state == "KILLED"
@@ -129,11 +131,12 @@ def _run(hadoop: Hadoop, program: str, *arguments: str, **variables: str) -> str
 
 
 def test_an_application_of_a_user_with_tickets(secured: Hadoop, tmp_path: Path) -> None:
-    """Submitted, watched and killed; client and containers read and write HDFS."""
+    """Submitted, watched and killed; client and containers read and write HDFS; NodeManagers show the logs."""
     cache, keytab = tmp_path / "tickets", secured.folder / "keytabs" / "alice.keytab"
     subprocess.run(["kinit", "-c", cache, "-k", "-t", keytab, "alice"], check=True)
-    key = _run(secured, CLIENT, str(tmp_path), COPY, KRB5CCNAME=f"FILE:{cache}")
-    secured.assert_nothing_left(key.strip())
+    *logs, key = _run(secured, CLIENT, str(tmp_path), COPY, KRB5CCNAME=f"FILE:{cache}").splitlines()
+    secured.assert_nothing_left(key)
+    assert "LogType:application.master.log" in logs
 
 
 def test_a_program_runs_for_a_user_with_a_keytab(

@@ -188,6 +188,11 @@ def test_no_configuration(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
             " yarn.log-aggregation.retain-seconds, or are not where yarn.nodemanager.remote-app-log-dir says.",
         ),
         (
+            FakeYarn(state="FINISHED", log_aggregation="TIME_OUT"),
+            APPLICATION,
+            f"YARN could not aggregate all logs of {APPLICATION}: what is missing may still be on its nodes.",
+        ),
+        (
             FakeYarn(state="FAILED", log_aggregation="NOT_START", running=[], masters=[]),
             APPLICATION,
             f"{APPLICATION} has no logs: it ended before a container of it was started.",
@@ -199,7 +204,17 @@ def test_no_configuration(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
             " the right to view it (yarn.view.acls).",
         ),
     ],
-    ids=["unknown", "job", "not started", "disabled", "not finished", "deleted", "never started", "refused"],
+    ids=[
+        "unknown",
+        "job",
+        "not started",
+        "disabled",
+        "not finished",
+        "deleted",
+        "incomplete",
+        "never started",
+        "refused",
+    ],
 )
 def test_what_cannot_be_shown_is_a_sentence(cli: Cli, use: Use, yarn: FakeYarn, key: str, sentence: str) -> None:
     with yarn:

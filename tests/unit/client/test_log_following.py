@@ -111,7 +111,7 @@ def test_two_files_have_their_names() -> None:
     for name in ("taskmanager.out", "taskmanager.log"):
         screen.files.write(container(12, attempt=2), name, b"x\ny")
     screen.look()
-    screen.follower.end()
+    screen.follower.end(screen.files)
     log, out = "02_000012 taskmanager.log", "02_000012 taskmanager.out"
     assert screen.lines == [(log, b"x\n"), (out, b"x\n"), (log, b"y\n"), (out, b"y\n")]
 
@@ -142,7 +142,7 @@ def test_every_line_comes_once_however_files_are_rotated(steps: list[str]) -> No
             screen.look()
     screen.files.at_most = 1 << 30
     screen.look()
-    screen.follower.end()
+    screen.follower.end(screen.files)
     assert screen.of("01_000001 taskmanager.log") == written
 
 

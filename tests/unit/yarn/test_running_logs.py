@@ -8,7 +8,7 @@ from pyflow_yarn.yarn import node_manager
 from pyflow_yarn.yarn.container_logs import LogFile
 from pyflow_yarn.yarn.node_manager import NodeManagers
 from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
-from pyflow_yarn.yarn.running_logs import GAP, RunningLogs
+from pyflow_yarn.yarn.running_logs import GAP, MOST_LOOKS, RunningLogs
 from tests.unit.yarn.fake_yarn import APPLICATION, MASTER, FakeYarn, container
 
 LOG = "jobmanager.log"
@@ -45,7 +45,10 @@ def test_containers_that_come_later_are_seen() -> None:
         assert [file.container for file in logs.files()] == [MASTER, container(7)]
         # It ends, and nobody lists it any more.
         yarn.running.pop()
-        assert [file.container for file in logs.files()] == [MASTER, container(7)]
+        for _ in range(MOST_LOOKS + 2):
+            yarn.asked.clear()
+            assert [file.container for file in logs.files()] == [MASTER, container(7)]
+        assert not any(container(7) in path for path in yarn.asked)
 
 
 def test_a_file_is_read_from_an_offset_on_also_while_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
