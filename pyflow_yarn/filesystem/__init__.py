@@ -46,10 +46,10 @@ class FileSystem(Protocol):
     def open(self, path: str) -> IO[bytes]:
         """A file for reading, from wherever it is sought to."""
 
-    def create(self, path: str, private: bool = False) -> IO[bytes]:
+    def create(self, path: str, private: bool = False, copies: int = 0) -> IO[bytes]:
         """A new file for writing, in a directory that is there; ``FileExistsError`` if there is one.
 
-        What is ``private`` is for its owner alone.
+        What is ``private`` is for its owner alone. HDFS keeps so many ``copies``; 0 leaves that to its configuration.
         """
 
     def sync(self, file: IO[bytes]) -> None:

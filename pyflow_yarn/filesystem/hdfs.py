@@ -71,12 +71,13 @@ class HdfsFileSystem:
         _, client, name = _located(path)
         return io.BufferedReader(_Input(client, client.call("read", name)), READ_BUFFER)
 
-    def create(self, path: str, private: bool = False) -> IO[bytes]:
+    def create(self, path: str, private: bool = False, copies: int = 0) -> IO[bytes]:
         """See ``FileSystem``."""
         _, client, name = _located(path)
         from hdfs_native import WriteOptions
 
-        options = WriteOptions(permission=0o600 if private else 0o644, overwrite=False, create_parent=False)
+        mode = 0o600 if private else 0o644
+        options = WriteOptions(permission=mode, overwrite=False, create_parent=False, replication=copies or None)
         return io.BufferedWriter(_Output(client, client.call("create", name, options)), BUFFER_SIZE)
 
     def sync(self, file: IO[bytes]) -> None:

@@ -38,7 +38,7 @@ class LocalFileSystem:
         """See ``FileSystem``."""
         return open(path, "rb", buffering=0)
 
-    def create(self, path: str, private: bool = False) -> IO[bytes]:
+    def create(self, path: str, private: bool = False, copies: int = 0) -> IO[bytes]:
         """See ``FileSystem``."""
         return open(path, "xb", buffering=BUFFER_SIZE, opener=_private if private else None)
 

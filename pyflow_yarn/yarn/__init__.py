@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pyflow_yarn.errors import ClusterError, RetryHint
 
@@ -56,6 +56,16 @@ class ProcessSpec:
     node_label: str = ""
 
 
+class Principals(NamedTuple):
+    """Users and groups; the user ``*`` is everybody."""
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+NOBODY = Principals()
+
+
 @dataclass(frozen=True)
 class ApplicationSpec:
     """An application: a master, and what each container looks like that the master asks for."""
@@ -66,8 +76,8 @@ class ApplicationSpec:
     queue: str = "default"
     tags: frozenset[str] = frozenset()
     attempts: int = 1
-    view_users: tuple[str, ...] = ()
-    modify_users: tuple[str, ...] = ()
+    viewers: Principals = NOBODY
+    modifiers: Principals = NOBODY
     file_systems: tuple[str, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import urllib.error
@@ -93,6 +94,11 @@ def _ask(url: str) -> Any:
         return json.load(response)
 
 
+def _statuses(hadoop: Hadoop, folder: str) -> list[dict[str, Any]]:
+    answer = json.loads(hadoop.webhdfs("GET", folder, "LISTSTATUS"))
+    return list(answer["FileStatuses"]["FileStatus"])
+
+
 def _answers(url: str) -> bool:
     try:
         _ask(url)
@@ -106,7 +112,8 @@ def test_an_application_of_a_scheduler(flink: Flink, hadoop: Hadoop, tmp_path: P
     program.write_text(WAITS)
     # As DolphinScheduler composes it, and detached.
     sizes = ("-ys", "2", "-ynm", "the_name", "-yjm", "512m", "-ytm", "640m", "-p", "1", "-sae")
-    options = ("-t", "yarn-application", *sizes, "-Dyarn.application.queue=etl", "-d", "-py", program)
+    keys = ("-Dyarn.application.queue=etl", "-Dyarn.file-replication=2", "-Dyarn.view.acls=* staff")
+    options = ("-t", "yarn-application", *sizes, *keys, "-d", "-py", program)
     started = flink("run-application", *options, env=hadoop.exports, timeout=180)
     assert started.returncode == 0, started
     application = _application(started)
@@ -115,6 +122,11 @@ def test_an_application_of_a_scheduler(flink: Flink, hadoop: Hadoop, tmp_path: P
     assert len(texts) == len(started.stdout.splitlines()), started.stdout
     assert [text for text in texts if any(re.fullmatch(pattern, text) for pattern in DEPLOYMENT)] == texts
     assert len(texts) == len(DEPLOYMENT)
+
+    cache = f"/user/{getpass.getuser()}/.flink/cache"
+    staged = [status for key in hadoop.names(cache) for status in _statuses(hadoop, f"{cache}/{key}")]
+    assert {status["permission"] for status in staged} == {"600"}
+    assert 2 in {status["replication"] for status in staged}
 
     running = _ask(f"{hadoop.rm_address}/ws/v1/cluster/apps?applicationTypes=Apache%20Flink&states=RUNNING")
     (report,) = running["apps"]["app"]

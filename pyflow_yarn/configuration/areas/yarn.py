@@ -54,7 +54,7 @@ YARN_APPLICATION_ATTEMPTS: ConfigOption[int | None] = ConfigOption(
     "yarn.application-attempts",
     integer(1),
     None,
-    "How often YARN starts the ApplicationMaster in all, at most as often as YARN is configured to; unset: once. A"
+    "How often YARN starts the ApplicationMaster in all, at most as often as YARN is configured to; unset: twice. A"
     " JobManager that crashes is started again in its container and costs no attempt.",
 )
 YARN_APPLICATION_ATTEMPT_FAILURES_VALIDITY_INTERVAL: ConfigOption[int] = ConfigOption(
@@ -101,8 +101,8 @@ YARN_PROVIDED_LIB_DIRS: ConfigOption[list[str] | None] = ConfigOption(
     "yarn.provided.lib.dirs",
     string_list(),
     None,
-    "Directories on HDFS, readable by everybody, whose files are not uploaded again but taken from there, and shared by"
-    " all users of a node.",
+    "Copies of `.flink/cache` on HDFS, readable by everybody: what is there is not uploaded, and a node keeps it once"
+    " for all users.",
 )
 YARN_PROVIDED_USRLIB_DIR: ConfigOption[str | None] = ConfigOption(
     "yarn.provided.usrlib.dir",

@@ -23,7 +23,14 @@ from pyflow_yarn.deployment.yarn.sizes import container_sizes
 from pyflow_yarn.deployment.yarn.staging import Staging
 from pyflow_yarn.deployment.yarn.validation import DEFAULT_QUEUE, validate
 from pyflow_yarn.errors import ClusterError, PyflowError
-from pyflow_yarn.yarn import ApplicationNotFoundError, ApplicationReport, ApplicationSpec, LocalFile, ProcessSpec
+from pyflow_yarn.yarn import (
+    ApplicationNotFoundError,
+    ApplicationReport,
+    ApplicationSpec,
+    LocalFile,
+    Principals,
+    ProcessSpec,
+)
 from pyflow_yarn.yarn.application_file import FILE_NAME, ApplicationFile, write_application_file
 from pyflow_yarn.yarn.resource_manager import ResourceManager
 from pyflow_yarn.yarn.skein_adapter import APPLICATION_TYPE, CONFIGURATION_FOLDER, SkeinYarn
@@ -178,6 +185,8 @@ class YarnDeployer:
                 file_systems=tuple(options.SECURITY_KERBEROS_ACCESS_HADOOP_FILE_SYSTEMS.read(configuration)),
                 tags=frozenset(tag.strip() for tag in options.YARN_TAGS.read(configuration).split(",") if tag.strip()),
                 attempts=options.YARN_APPLICATION_ATTEMPTS.read(configuration) or ATTEMPTS,
+                viewers=_principals(options.YARN_VIEW_ACLS.read(configuration)),
+                modifiers=_principals(options.YARN_MODIFY_ACLS.read(configuration)),
                 master=ProcessSpec(
                     _command("pyflow_runtime.entrypoint.application_master", "jobmanager"),
                     memory_mb=master.memory_mb,
@@ -222,6 +231,12 @@ class YarnDeployer:
                     " YARN cluster"
                 )
             time.sleep(POLL_SECONDS)
+
+
+def _principals(text: str | None) -> Principals:
+    """Those of a list in Hadoop's form: users, a space, groups."""
+    users, _, groups = (text or "").partition(" ")
+    return Principals(*(tuple(filter(None, map(str.strip, names.split(",")))) for names in (users, groups)))
 
 
 def _not_deployed(report: ApplicationReport) -> str:

@@ -3,7 +3,8 @@
     <root>/.flink/<application id>/          of one application, made by skein's driver; mode 700
     <root>/.flink/cache/<sha256>/<name>      what applications share, by content; mode 700 as well
 
-``root`` is ``yarn.staging-directory``, else the user's home. What is in the cache already is not sent again.
+``root`` is ``yarn.staging-directory``, else the user's home. What is in the cache already is not sent again. Copies of
+the cache that an administrator provides, readable by everybody, are shared by all users of a node.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from pyflow_yarn.configuration.options import YARN_STAGING_DIRECTORY
+from pyflow_yarn.configuration.options import YARN_FILE_REPLICATION, YARN_PROVIDED_LIB_DIRS, YARN_STAGING_DIRECTORY
 from pyflow_yarn.errors import ConfigurationError, ExternalError
 from pyflow_yarn.filesystem import FileSystem, file_system, join
 from pyflow_yarn.yarn import LocalFile, Visibility
@@ -41,16 +42,18 @@ class Staging:
     def __init__(self, configuration: Mapping[str, str], hadoop: HadoopConfiguration, user: str) -> None:
         self.uploaded = 0
         self._given = YARN_STAGING_DIRECTORY.read(configuration)
+        self._default = hadoop.get("fs.defaultFS").rstrip("/")
+        if not self._default:
+            raise ConfigurationError(
+                f"The Hadoop configuration in {hadoop.folder} has no fs.defaultFS: correct HADOOP_CONF_DIR."
+            )
+        self._provided = [self._remote(path) for path in YARN_PROVIDED_LIB_DIRS.read(configuration) or ()]
+        self._copies = max(YARN_FILE_REPLICATION.read(configuration), 0)
         home = f"{hadoop.get('dfs.user.home.dir.prefix', '/user').rstrip('/')}/{user}"
-        root = self._given or home
-        if "://" not in root:
-            default = hadoop.get("fs.defaultFS")
-            if not default:
-                raise ConfigurationError(
-                    f"The Hadoop configuration in {hadoop.folder} has no fs.defaultFS: correct HADOOP_CONF_DIR."
-                )
-            root = f"{default.rstrip('/')}/{root.lstrip('/')}"
-        self.folders = join(root, FOLDER)
+        self.folders = join(self._remote(self._given or home), FOLDER)
+
+    def _remote(self, path: str) -> str:
+        return path if "://" in path else f"{self._default}/{path.lstrip('/')}"
 
     @property
     def driver_folder(self) -> str:
@@ -78,7 +81,10 @@ class Staging:
         return swept
 
     def stage(self, content: Content, name: str, visibility: Visibility = Visibility.APPLICATION) -> LocalFile:
-        """Content that a container wants, in the cache."""
+        """Content that a container wants, in the cache unless somebody provides it."""
+        for directory in self._provided:
+            if _is_there(path := join(join(directory, content.key), name)):
+                return LocalFile(path, visibility=Visibility.PUBLIC)
         cache = join(self.folders, CACHE)
         folder = join(cache, content.key)
         path = join(folder, name)
@@ -89,7 +95,7 @@ class Staging:
                 files.make_directories(cache, private=True)
                 files.make_directories(folder, private=True)
                 temporary = join(folder, f".{name}.{os.urandom(6).hex()}")
-                _write(files, temporary, content)
+                _write(files, temporary, content, self._copies)
                 try:
                     files.rename(temporary, path)
                 except FileExistsError:
@@ -100,9 +106,16 @@ class Staging:
         return LocalFile(path, visibility=visibility)
 
 
-def _write(files: FileSystem, path: str, content: Content) -> None:
+def _is_there(path: str) -> bool:
+    try:
+        return file_system(path).status(path) is not None
+    except OSError as error:
+        raise ExternalError(f"{path} cannot be looked for: {error.strerror}.") from None
+
+
+def _write(files: FileSystem, path: str, content: Content, copies: int) -> None:
     """A whole file, or none."""
-    file = files.create(path, private=True)
+    file = files.create(path, private=True, copies=copies)
     try:
         for chunk in content.chunks():
             file.write(chunk)

@@ -80,7 +80,7 @@ class MemoryFileSystem:
             raise fails(errno.EISDIR)
         return io.BytesIO(bytes(found))
 
-    def create(self, path: str, private: bool = False) -> IO[bytes]:
+    def create(self, path: str, private: bool = False, copies: int = 0) -> IO[bytes]:
         directory, name = self._look_up(path)
         self._pause()
         if name in directory:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pyflow_yarn.errors import ConfigurationError, ExternalError
+from pyflow_yarn.yarn import Principals
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.resource_manager import ResourceManager
 from pyflow_yarn.yarn.skein_adapter import SkeinYarn
@@ -21,6 +23,16 @@ def test_a_dead_resource_manager_is_told_at_once(tmp_path: Path) -> None:
     yarn = SkeinYarn(tmp_path, HadoopConfiguration(tmp_path), "ann")
     with pytest.raises(ExternalError, match="is it running"):
         yarn.submit(application())
+
+
+def test_who_else_may_see_and_end_an_application(tmp_path: Path) -> None:
+    (tmp_path / "yarn-site.xml").write_text("<configuration/>")
+    yarn = SkeinYarn(tmp_path, HadoopConfiguration(tmp_path), "ann")
+    assert not yarn._specification(application()).acls.enable
+    shared = replace(application(), viewers=Principals(("bob", "*"), ("ops",)), modifiers=Principals((), ("admins",)))
+    acls = yarn._specification(shared).acls
+    assert (acls.enable, acls.view_users, acls.view_groups) == (True, ["bob", "*"], ["ops"])
+    assert (acls.modify_users, acls.modify_groups, acls.ui_users) == ([], ["admins"], ["bob", "*"])
 
 
 @pytest.mark.parametrize(
