@@ -251,6 +251,26 @@ def test_another_machine_goes_on_with_what_is_in_the_storage(standalone: Standal
     wait_until("its blobs are deleted", lambda: left() == [f"result-{job_id}"])
 
 
+def test_a_storage_that_cannot_be_used_is_waited_for(standalone: Standalone, tmp_path: Path) -> None:
+    place = tmp_path / "storage"
+    place.write_text("this is no directory yet")
+    standalone.storage = str(place)
+    log = standalone.job_manager_directory / "logs" / "jobmanager.log"
+    refusal = f"The job store in {place}/jobstore cannot be used: Not a directory. Trying again."
+    stopped = standalone.start_job_manager()
+    wait_until("it is said", lambda: log.exists() and refusal in log.read_text())
+    stopped.send_signal(signal.SIGTERM)
+    assert stopped.wait(10) == 0
+
+    standalone.start_job_manager()
+    wait_until("it is said again", lambda: log.read_text().count(refusal) > 1)
+    place.unlink()
+    place.mkdir()
+    standalone.start_task_manager("t1")
+    with standalone.connected(1) as executor:
+        assert len(collect(executor)) == 100
+
+
 def test_a_job_manager_that_another_replaced_ends(standalone: Standalone) -> None:
     standalone.settings |= {"rest.retry.max-attempts": "1", "rest.retry.delay": "10 ms"}
     job_manager = standalone.start_job_manager()

@@ -96,7 +96,7 @@ def run(
         store=lambda: DirectoryJobStore(
             join(storage, "jobstore") if storage else str(layout.job_store), sync=outlives_machine
         ),
-        blobs_in_store=bool(storage),
+        remote_store=bool(storage),
         driver=driver,
         tls=tls,
         authority=authority,

@@ -35,6 +35,7 @@ from pyflow_runtime.highavailability.job_store import (
     JobResult,
     StaleEpochError,
     StoredJobs,
+    UnreadableStoreError,
 )
 from pyflow_yarn.errors import ExternalError
 from pyflow_yarn.filesystem import BUFFER_SIZE, FileSystem, file_system, join, parent, replace_file
@@ -87,7 +88,7 @@ class DirectoryJobStore:
                 self._create()
             found = self._read(join(directory, "format")).decode(errors="replace").strip()
         if found != LAYOUT_VERSION:
-            raise ExternalError(
+            raise UnreadableStoreError(
                 f"The job store in {directory} has layout version {found}, this version reads {LAYOUT_VERSION}:"
                 " use the version of pyflow-yarn that wrote it, or another directory."
             )
@@ -221,7 +222,7 @@ class DirectoryJobStore:
         graphs = entries("job", JobGraph, ended)
         for graph in graphs:
             if graph.format_version > FORMAT_VERSION:
-                raise ExternalError(
+                raise UnreadableStoreError(
                     f"Job {graph.job_id} in {self._directory} was stored by a newer version (graph format"
                     f" {graph.format_version}, this version reads up to {FORMAT_VERSION}): upgrade pyflow-yarn."
                 )

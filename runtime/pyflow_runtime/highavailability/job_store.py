@@ -23,10 +23,14 @@ class StaleEpochError(ClusterError):
     retry_hint = RetryHint.NEVER
 
 
-class DamagedEntryError(ExternalError):
-    """An entry of the store is not what was written; its file is named."""
+class UnreadableStoreError(ExternalError):
+    """This version cannot read what is in the store, however long it waits."""
 
     retry_hint = RetryHint.NEVER
+
+
+class DamagedEntryError(UnreadableStoreError):
+    """An entry of the store is not what was written; its file is named."""
 
 
 class JobResult(msgspec.Struct, frozen=True, kw_only=True):

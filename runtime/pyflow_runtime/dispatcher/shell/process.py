@@ -20,6 +20,7 @@ from pyflow_runtime.dispatcher.shell.blobs import BlobServer, StoredBlobs
 from pyflow_runtime.dispatcher.shell.coordinators import Coordinators, ForkCoordinator
 from pyflow_runtime.dispatcher.shell.gateway import Gateway
 from pyflow_runtime.highavailability.job_store import JobCommit, JobResult, JobStore, StaleEpochError, StoredJobs
+from pyflow_runtime.jobmaster.storage_backoff import StorageBackoff
 from pyflow_runtime.processes.children import Children
 from pyflow_runtime.processes.layout import Endpoint, Layout, write_atomically
 from pyflow_runtime.processes.machine_runner import MachineRunner
@@ -32,7 +33,7 @@ from pyflow_runtime.security.authority import CertificateAuthority
 from pyflow_runtime.security.messages import JoinCluster, Joined
 from pyflow_runtime.taskexecutor.messages import FromTaskManagerMessage, RegisterTaskManager
 from pyflow_yarn.configuration import options
-from pyflow_yarn.errors import Domain, FailureInfo, PyflowError
+from pyflow_yarn.errors import Domain, ExternalError, FailureInfo, PyflowError, RetryHint
 
 if TYPE_CHECKING:
     from pyflow_runtime.rest.server import RestServer
@@ -40,12 +41,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REST_END_SECONDS = 2.0
+CLAIM_TIMEOUT = 180_000
 
 
 class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager's process is told at its start. The sockets listen already.
 
-    ``blobs_in_store``: the jobs' blobs are kept in the JobStore, because the directory may be lost with the machine.
+    ``remote_store``: the JobStore outlives this machine, and so is to hold the jobs' blobs, too; it may not answer now.
     ``rpc_address`` is where TaskManagers find it; ``token`` is None if everybody may use the REST interface;
     ``authority`` signs the keys of TaskManagers, if they may join.
     """
@@ -59,7 +61,7 @@ class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None
     secret: str
     store: Callable[[], JobStore]
-    blobs_in_store: bool = False
+    remote_store: bool = False
     driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]
     tls: ServerTls | None = None
     authority: CertificateAuthority | None = None
@@ -125,9 +127,14 @@ class JobManagerProcess:
         server: RestServer | None = None
         servers: list[asyncio.Server] = []
         try:
-            claiming = self._loop.run_in_executor(self._storage, self._claim)
+            claiming = self._loop.create_task(self._claim())
             server = self._rest_server()
-            epoch = self._lead(*await claiming)
+            either: list[asyncio.Future[Any]] = [claiming, self._runner.done]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if self._runner.done.done():
+                claiming.cancel()
+                return self._runner.done.result()
+            epoch = self._lead(*claiming.result())
             self._driver.start(self)
             for listening in settings.rpc:
                 servers.append(
@@ -171,14 +178,26 @@ class JobManagerProcess:
 
     # ---- leadership and storage ----
 
-    def _claim(self) -> tuple[JobStore, int, StoredJobs]:
+    async def _claim(self) -> tuple[JobStore, int, StoredJobs]:
+        backoff, deadline = StorageBackoff(), now() + CLAIM_TIMEOUT
+        while True:
+            try:
+                return await self._loop.run_in_executor(self._storage, self._open_store)
+            except ExternalError as error:
+                final = error.retry_hint is RetryHint.NEVER or not self._settings.remote_store
+                if final or now() > deadline:
+                    raise
+                logger.warning("%s Trying again.", error)
+            await asyncio.sleep(backoff.next(0) / 1000)
+
+    def _open_store(self) -> tuple[JobStore, int, StoredJobs]:
         store = self._settings.store()
         epoch = store.claim_epoch()
         return store, epoch, store.recover()
 
     def _lead(self, store: JobStore, epoch: int, stored: StoredJobs) -> int:
         self._store = store
-        in_store = StoredBlobs(store, epoch, stored.blobs) if self._settings.blobs_in_store else None
+        in_store = StoredBlobs(store, epoch, stored.blobs) if self._settings.remote_store else None
         self._blobs.recover(stored.graphs, in_store)
         self._gateway.remember(stored.results)
         logger.info("leader epoch %d, %d jobs to go on with", epoch, len(stored.graphs))
