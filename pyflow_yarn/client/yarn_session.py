@@ -16,12 +16,12 @@ from pyflow_yarn.client.rest import RestClient
 from pyflow_yarn.client.shipment import shared_files
 from pyflow_yarn.configuration.options import EXECUTION_ATTACHED, YARN_APPLICATION_ID
 from pyflow_yarn.deployment.yarn.deployer import YarnDeployer, YarnEdge
-from pyflow_yarn.deployment.yarn.lines import say, say_how_to_stop
+from pyflow_yarn.deployment.yarn.lines import SESSION_CLI, say, say_how_to_stop
 from pyflow_yarn.deployment.yarn.properties_file import (
     YarnSession,
+    check_properties_file,
     delete_properties_file,
     properties_file,
-    refuse_others_file,
     write_properties_file,
 )
 from pyflow_yarn.deployment.yarn.running import YarnCluster
@@ -29,7 +29,6 @@ from pyflow_yarn.errors import ClusterError, ExternalError, PyflowError
 from pyflow_yarn.yarn import ApplicationReport, FinalStatus
 
 APPLICATION_NAME = "Flink session cluster"
-SESSION_CLI = "org.apache.flink.yarn.cli.FlinkYarnSessionCli"
 COMMANDS = """Available commands:
 help - show these commands
 stop - stop the YARN session
@@ -86,8 +85,8 @@ class Session:
             session.cluster.find()
         except ClusterError:
             with suppress(PyflowError):
-                if session._report().ended:
-                    session._forget()
+                if (report := session._report()).ended:
+                    session._clean_up(report)
             raise
         return session
 
@@ -95,7 +94,7 @@ class Session:
     def deployed(cls, configuration: Mapping[str, str], dynamic_properties: Mapping[str, str]) -> Session:
         """A new session, noted in the properties file."""
         path = properties_file(configuration)
-        refuse_others_file(path)
+        check_properties_file(path)
         with YarnDeployer(configuration, os.environ) as deployer:
             application_id = deployer.deploy(APPLICATION_NAME, shared_files(deployer.edge.staging, configuration))
             session = cls(YarnCluster(application_id, deployer.edge), deployer.edge, configuration)
@@ -148,8 +147,7 @@ class Session:
                 sys.stderr.flush()
 
     def _ended_by_itself(self, report: ApplicationReport) -> int:
-        self._forget()
-        self._say_end(report)
+        self._clean_up(report)
         if report.final_status == FinalStatus.SUCCEEDED:
             return 0
         sys.stderr.write(f"The Flink Yarn cluster has failed. {report.diagnostics}".rstrip() + "\n")
@@ -157,22 +155,23 @@ class Session:
 
     def _stop(self) -> int:
         """End the session with its jobs: its JobManager does it, else YARN."""
-        key = self.cluster.application_id
         try:
-            try:
-                RestClient(self.cluster.endpoint(), self._configuration, self.cluster.check).send("DELETE", "/cluster")
-                report = self._await_end()
-            except PyflowError as error:
-                report = self._report()
-                if not report.ended:
-                    sys.stderr.write(f"WARNING: {error}\n")
+            RestClient(self.cluster.endpoint(), self._configuration, self.cluster.check).send("DELETE", "/cluster")
+            report = self._await_end()
+        except PyflowError as error:
+            report = self._report()
             if not report.ended:
-                say("Killing YARN application")
-                self._edge.resource_manager.kill(key)
-                report = self._await_end()
-        finally:
-            self._forget()
-        self._say_end(report)
+                sys.stderr.write(f"WARNING: {error}\n")
+        if not report.ended:
+            say("Killing YARN application")
+            self._edge.resource_manager.kill(report.id)
+            report = self._await_end()
+        if not report.ended:
+            raise ClusterError(
+                f"The session {report.id} does not end, neither by itself nor killed: look at it with"
+                f" yarn application -status {report.id}"
+            )
+        self._clean_up(report)
         return 0 if report.final_status == FinalStatus.SUCCEEDED else 1
 
     def _await_end(self) -> ApplicationReport:
@@ -184,12 +183,12 @@ class Session:
     def _report(self) -> ApplicationReport:
         return self._edge.resource_manager.report(self.cluster.application_id)
 
-    def _forget(self) -> None:
+    def _clean_up(self, report: ApplicationReport) -> None:
+        """After the end: the note goes, and what a killed master could not remove."""
         path = properties_file(self._configuration)
-        if delete_properties_file(path, self.cluster.application_id):
+        if delete_properties_file(path, report.id):
             say(f"Deleted Yarn properties file at {path}", logger=SESSION_CLI)
-
-    def _say_end(self, report: ApplicationReport) -> None:
+        self._edge.staging.forget(report.id)
         say(
             f"Application {report.id} finished with state {report.state} and final state {report.final_status} at"
             f" {report.finish_time}",

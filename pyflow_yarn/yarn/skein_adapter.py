@@ -45,7 +45,7 @@ _MASTER_JAVA_OPTIONS = ("--add-opens=java.base/java.util=ALL-UNNAMED", *_JAVA_OP
 
 
 class SkeinYarn:
-    """See ``Yarn``. The driver, a JVM, starts with the first submission and ends with this object or its process."""
+    """See ``Yarn``. The driver, a JVM, starts when it is wanted first and ends with this object or its process."""
 
     def __init__(
         self,
@@ -78,12 +78,17 @@ class SkeinYarn:
 
         threading.Thread(target=start, name="skein-driver", daemon=True).start()
 
+    def start(self) -> None:
+        """Start the driver now, or wait until it has started."""
+        self._resource_manager.check()
+        with _errors("YARN does not take applications"):
+            self._driver()
+
     def submit(self, application: ApplicationSpec) -> str:
         """See ``Yarn``."""
-        self._resource_manager.check()
+        self.start()
         with _errors("YARN does not take the application"):
-            driver = self._driver()
-            return str(driver.submit(self._specification(application)))
+            return str(self._driver().submit(self._specification(application)))
 
     def report(self, application_id: str) -> ApplicationReport:
         """See ``Yarn``."""

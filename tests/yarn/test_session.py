@@ -47,6 +47,11 @@ class Sessions:
         with self._command(SCRIPT) as flink:
             return flink(*options, env=self.hadoop.exports, timeout=180)
 
+    def start(self) -> subprocess.Popen[str]:
+        """Without options, and with somebody at standard input."""
+        with self._command(SCRIPT) as flink:
+            return flink.start(env=self.hadoop.exports, stdin=subprocess.PIPE)
+
     def shell(self, line: str) -> Completed:
         """A line that somebody types in the folder of the installation."""
         with self._command("sh", "-c") as flink:
@@ -59,8 +64,7 @@ class Sessions:
     @contextmanager
     def attached(self) -> Iterator[tuple[subprocess.Popen[str], str]]:
         """A client whose session is up, and the session's id."""
-        with self._command(SCRIPT) as flink:
-            client = flink.start(env=self.hadoop.exports, stdin=subprocess.PIPE)
+        client = self.start()
         assert client.stdout is not None
         said = ""
         while "JobManager Web Interface" not in said.rpartition("\n")[0]:
@@ -101,7 +105,20 @@ def sessions(flink: Flink, hadoop: Hadoop) -> Sessions:
 def test_detached_it_takes_jobs_until_somebody_stops_it(
     sessions: Sessions, hadoop: Hadoop, hdfs_folder: str, word_file: Callable[..., WordFile], tmp_path: Path
 ) -> None:
-    begun = sessions.run("-d", "-nm", "session of mine", "-qu", "etl", "-s", "2", "-jm", "1024", "-tm", "1200m")
+    begun = sessions.run(
+        "-d",
+        "-nm",
+        "session of mine",
+        "-qu",
+        "etl",
+        "-s",
+        "2",
+        "-jm",
+        "1024",
+        "-tm",
+        "1200m",
+        "-Dparallelism.default=2",
+    )
     assert (begun.returncode, begun.stderr) == (0, ""), begun
     key = sessions.noted()
     lines = [re.sub(r"^.*\[\] - ", "", line) for line in begun.lines()]
@@ -123,14 +140,15 @@ def test_detached_it_takes_jobs_until_somebody_stops_it(
     text = word_file(lines=1000)
     hadoop.put(f"{hdfs_folder}/in", text.path.read_bytes())
     files = ("--input", f"hdfs://{hdfs_folder}/in", "--output", f"hdfs://{hdfs_folder}/out")
-    counted = sessions.job("-t", "yarn-session", f"-Dyarn.application.id={key}", "-p", "2", COUNT, *files)
+    counted = sessions.job(COUNT, *files)
     assert counted.returncode == 0, counted
+    assert "Found Yarn properties file under " in counted.stdout
     names = hadoop.names(f"{hdfs_folder}/out")
     written = [line for name in names for line in hadoop.get(f"{hdfs_folder}/out/{name}").decode().splitlines()]
     assert sorted(written) == sorted(f"{word} {count}" for word, count in text.counts.items())
 
     (tmp_path / "endless.py").write_text(ENDLESS)
-    endless = sessions.job("-t", "yarn-session", f"-Dyarn.application.id={key}", "-d", tmp_path / "endless.py")
+    endless = sessions.job(f"-Dyarn.application.id={key}", "-d", tmp_path / "endless.py")
     assert endless.returncode == 0, endless
 
     stopped = sessions.shell(lines[-4].removeprefix("$ "))
@@ -175,6 +193,25 @@ def test_attached_the_client_ends_with_a_session_that_is_killed(sessions: Sessio
     assert stderr.startswith("The Flink Yarn cluster has failed. ")
     assert not sessions.is_noted()
     assert sessions.fate(key) == ("KILLED", "KILLED")
+
+
+def test_ctrl_c_while_it_is_submitted_leaves_nothing(sessions: Sessions, hadoop: Hadoop) -> None:
+    before = {each["id"] for each in hadoop.applications()}
+    client = sessions.start()
+    # Its folder is made by who submits it, before YARN has taken it.
+    wait_until("its files are uploaded", lambda: new_folders(hadoop, before), 120)
+    client.send_signal(signal.SIGINT)
+    stdout, _ = client.communicate(timeout=120)
+    assert client.returncode == 130, stdout
+    assert "Cancelling deployment from Deployment Failure Hook" in stdout
+    assert not new_folders(hadoop, before)
+    assert {each["state"] for each in hadoop.applications() if each["id"] not in before} == {"KILLED"}
+
+
+def new_folders(hadoop: Hadoop, known: set[str]) -> list[str]:
+    """Applications' staging folders, but those of the known ones."""
+    names = [path.rpartition("/")[2] for path in hadoop.staging_folders()]
+    return [name for name in names if name.startswith("application_") and name not in known]
 
 
 def test_the_resources_of_the_cluster(sessions: Sessions) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -178,7 +179,7 @@ class YarnDeployer:
             ),
         )
         own = LocalFile(str(file))
-        application_id = self._yarn.submit(
+        application_id = self._submitted(
             ApplicationSpec(
                 name=options.YARN_APPLICATION_NAME.read(configuration) or name,
                 queue=queue,
@@ -210,6 +211,19 @@ class YarnDeployer:
         say(f"Submitting application master {application_id}")
         say(f"Submitted application {application_id}", logger=YARN_CLIENT)
         return application_id
+
+    def _submitted(self, application: ApplicationSpec) -> str:
+        """Its id. Who interrupts waits for the id, too: it may be on its way already, and has to be taken back."""
+        self._yarn.start()
+        with ThreadPoolExecutor(1) as thread:
+            submission = thread.submit(self._yarn.submit, application)
+            try:
+                return submission.result()
+            except KeyboardInterrupt:
+                say("Cancelling deployment from Deployment Failure Hook")
+                with suppress(PyflowError):
+                    self.take_back(submission.result())
+                raise
 
     def _await(self, application_id: str) -> None:
         say("Waiting for the cluster to be allocated")

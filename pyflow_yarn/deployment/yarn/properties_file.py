@@ -11,6 +11,7 @@ Everybody may write to the temporary directory: what is another user's is not be
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import re
@@ -90,7 +91,7 @@ def read_properties_file(path: Path) -> YarnSession | None:
 
 def write_properties_file(path: Path, session: YarnSession) -> None:
     """Put the file in place, whole and readable for everybody; one of this user's is replaced."""
-    refuse_others_file(path)
+    check_properties_file(path)
     dynamic = _SEPARATOR.join(f"{key}={value}" for key, value in session.dynamic_properties.items())
     lines = [
         "#Generated YARN properties file",
@@ -110,10 +111,7 @@ def write_properties_file(path: Path, session: YarnSession) -> None:
                 os.unlink(temporary)
             raise
     except OSError as error:
-        raise ExternalError(
-            f"The session cannot be noted in {path} ({error.strerror}): name another directory with"
-            f" -D{YARN_PROPERTIES_FILE_LOCATION.key}=<directory>."
-        ) from None
+        raise _unwritten(path, error.strerror) from None
 
 
 def delete_properties_file(path: Path, application_id: str) -> bool:
@@ -128,16 +126,27 @@ def delete_properties_file(path: Path, application_id: str) -> bool:
     return True
 
 
-def refuse_others_file(path: Path) -> None:
-    """Raise if the file is another user's: it can be neither believed nor replaced."""
+def check_properties_file(path: Path) -> None:
+    """Raise if the file could not be written: it is another user's, or its directory is not to be written to."""
     with suppress(OSError):
         if os.lstat(path).st_uid != os.geteuid():
             raise _unusable(path, "belongs to another user")
+    if not os.path.isdir(path.parent):
+        raise _unwritten(path, os.strerror(errno.ENOENT))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise _unwritten(path, os.strerror(errno.EACCES))
 
 
 def _unusable(path: Path, what: str) -> ConfigurationError:
     return ConfigurationError(
         f"The Yarn properties file {path} {what}. Please delete the file at {path}, or name another directory with"
+        f" -D{YARN_PROPERTIES_FILE_LOCATION.key}=<directory>."
+    )
+
+
+def _unwritten(path: Path, why: str | None) -> ExternalError:
+    return ExternalError(
+        f"The session cannot be noted in {path} ({why}): name another directory with"
         f" -D{YARN_PROPERTIES_FILE_LOCATION.key}=<directory>."
     )
 

@@ -57,11 +57,23 @@ class FakeYarn:
         self.killed.append(application_id)
 
 
+class FakeStaging:
+    """Notes whose files are removed."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    def forget(self, application_id: str) -> None:
+        """Nothing is left of it."""
+        self.forgotten.append(application_id)
+
+
 class FakeEdge:
     """What a session needs of an edge node."""
 
     def __init__(self, said: Sequence[Said]) -> None:
         self.resource_manager = FakeYarn(said)
+        self.staging = FakeStaging()
 
 
 class FakeCluster:
@@ -96,10 +108,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def session(file: Path, *said: Said) -> tuple[Session, FakeYarn]:
+def session(file: Path, *said: Said) -> tuple[Session, FakeEdge]:
     edge = FakeEdge(said)
     configuration = {"yarn.properties-file.location": str(file.parent)}
-    return Session(cast(YarnCluster, FakeCluster()), cast(YarnEdge, edge), configuration), edge.resource_manager
+    return Session(cast(YarnCluster, FakeCluster()), cast(YarnEdge, edge), configuration), edge
 
 
 @pytest.mark.parametrize(
@@ -148,8 +160,9 @@ def test_a_session_that_somebody_else_stops(terminal: int, file: Path, capsys: p
 
 
 def test_a_session_that_is_killed(terminal: int, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    attended, _ = session(file, RUNNING, ("KILLED", "KILLED"))
+    attended, edge = session(file, RUNNING, ("KILLED", "KILLED"))
     assert attended.attend() == 1
+    assert edge.staging.forgotten == [ID]
     assert capsys.readouterr().err == "The Flink Yarn cluster has failed. killed by an operator\n"
     assert not file.exists()
 
@@ -168,10 +181,20 @@ def test_a_session_whose_job_manager_does_not_answer_is_killed(
     terminal: int, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.write(terminal, b"stop\n")
-    attended, yarn = session(file, RUNNING)
+    attended, edge = session(file, RUNNING)
     assert attended.attend() == 1
-    assert yarn.killed == [ID]
+    assert edge.resource_manager.killed == edge.staging.forgotten == [ID]
     said = capsys.readouterr()
     assert said.err == "WARNING: The JobManager has gone.\n"
     assert "Killing YARN application" in said.out
     assert not file.exists()
+
+
+def test_a_session_that_does_not_end_stays_noted(terminal: int, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeYarn, "kill", lambda *_: None)
+    os.write(terminal, b"stop\n")
+    attended, edge = session(file, RUNNING)
+    with pytest.raises(ClusterError, match=f"does not end.* yarn application -status {ID}"):
+        attended.attend()
+    assert file.exists()
+    assert edge.staging.forgotten == []

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pyflow_yarn.deployment.yarn.properties_file import (
     YarnSession,
+    check_properties_file,
     delete_properties_file,
     properties_file,
     read_properties_file,
@@ -137,6 +138,11 @@ def test_what_is_no_file_is_refused(make: object, path: Path) -> None:
         read_properties_file(path)
 
 
-def test_a_directory_that_cannot_be_written_to(tmp_path: Path) -> None:
-    with pytest.raises(ExternalError, match=r"No such file or directory\): name another directory with -Dyarn\.prop"):
-        write_properties_file(tmp_path / "none" / "file", YarnSession(ID))
+def test_a_directory_that_cannot_be_written_to(tmp_path: Path, file_permissions: None) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(0o500)
+    for place, why in ((tmp_path / "none", "No such file or directory"), (closed, "Permission denied")):
+        with pytest.raises(ExternalError, match=rf"{why}\): name another directory with -Dyarn\.properties-file"):
+            check_properties_file(place / "file")
+        with pytest.raises(ExternalError, match=why):
+            write_properties_file(place / "file", YarnSession(ID))
