@@ -174,7 +174,8 @@ class SkeinYarn:
     def _specification(self, application: ApplicationSpec) -> Any:
         skein = _skein()
         files = self._configuration_files()
-        master = skein.Master(**self._process(application.master, files, _master_environment()))
+        # Below WARN it logs where pages lead, and those paths are secret.
+        master = skein.Master(**self._process(application.master, files, _master_environment()), log_level="warn")
         workers = skein.Service(
             **self._process(application.worker, files, {}),
             node_label=application.worker.node_label,
