@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from pyflow_yarn.yarn.application_file import ApplicationFile
 from tests.conftest import CHECKOUT, Completed, Flink, WordFile
 from tests.hadoop.cluster import ENDED, Hadoop, wait_until
 
@@ -356,3 +358,44 @@ def _get(url: str) -> dict[str, Any]:
     with opener.open(url, timeout=30) as response:
         found: dict[str, Any] = json.load(response)
     return found
+
+
+def test_secrets_are_seen_by_nobody_else(
+    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2")
+    key = application.application
+    folder = next(path for path in hadoop.staging_folders() if key in path)
+    assert _modes(hadoop, folder) == {"700"}, "nobody else gets to what is in the folder"
+    (file,) = (path for path in _files(hadoop, folder) if path.endswith("/application.bin"))
+    content = msgspec.msgpack.decode(hadoop.get(file), type=ApplicationFile)
+    secrets = [secret.encode() for secret in (content.secret, content.token, content.pages)]
+    for line in hadoop.processes(key):
+        process = Path("/proc", line.partition(":")[0])
+        shown = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        assert not [secret for secret in secrets if secret in shown], line
+    logs = flink("logs", key, env=hadoop.exports)
+    assert "jobmanager.log" in logs.stdout
+    assert not [secret for secret in secrets if secret.decode() in logs.stdout]
+    code, stdout, stderr = application.finish()
+    assert code == 0, stderr
+    assert not [secret for secret in secrets if secret.decode() in stdout]
+    assert fate(hadoop, key)[1] == "SUCCEEDED"
+
+
+def _statuses(hadoop: Hadoop, path: str) -> list[dict[str, Any]]:
+    listing = json.loads(hadoop.webhdfs("GET", path, "LISTSTATUS"))
+    return list(listing["FileStatuses"]["FileStatus"])
+
+
+def _files(hadoop: Hadoop, folder: str) -> list[str]:
+    found = []
+    for status in _statuses(hadoop, folder):
+        path = f"{folder}/{status['pathSuffix']}"
+        found += _files(hadoop, path) if status["type"] == "DIRECTORY" else [path]
+    return found
+
+
+def _modes(hadoop: Hadoop, folder: str) -> set[str]:
+    parent, _, name = folder.rpartition("/")
+    return {status["permission"] for status in _statuses(hadoop, parent) if status["pathSuffix"] == name}
