@@ -102,6 +102,7 @@ class YarnDeployer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.edge.staging.abandon()
         self._yarn.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -179,6 +180,7 @@ class YarnDeployer:
             ),
         )
         own = LocalFile(str(file))
+        self.edge.staging.finish()
         application_id = self._submitted(
             ApplicationSpec(
                 name=options.YARN_APPLICATION_NAME.read(configuration) or name,

@@ -9,20 +9,29 @@ the cache that an administrator provides, readable by everybody, are shared by a
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
 from pyflow_yarn.configuration.options import YARN_FILE_REPLICATION, YARN_PROVIDED_LIB_DIRS, YARN_STAGING_DIRECTORY
 from pyflow_yarn.errors import ConfigurationError, ExternalError
-from pyflow_yarn.filesystem import FileSystem, file_system, join
+from pyflow_yarn.filesystem import FileSystem, file_system, join, parent
 from pyflow_yarn.yarn import LocalFile, Visibility
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.skein_overlay import FOLDER
 
 CACHE = "cache"
+ABANDONED_MS = 24 * 3600 * 1000
+ABANDON_SECONDS = 3.0
+SHOW_SECONDS = 0.2
+SHOWN_BYTES = 1_000_000
+ERASE = "\033[K"
 APPLICATION_ID = re.compile(r"application_\d+_\d+")
 
 
@@ -37,10 +46,15 @@ class Content(Protocol):
 
 
 class Staging:
-    """See the module. ``uploaded`` counts the bytes that were sent."""
+    """See the module. ``uploaded`` counts the bytes that were sent and are there."""
 
     def __init__(self, configuration: Mapping[str, str], hadoop: HadoopConfiguration, user: str) -> None:
         self.uploaded = 0
+        self._sent = 0
+        self._abandoned = False
+        self._lock = threading.Lock()
+        self._uploads: list[threading.Thread] = []
+        self._failures: list[BaseException] = []
         self._given = YARN_STAGING_DIRECTORY.read(configuration)
         self._default = hadoop.get("fs.defaultFS").rstrip("/")
         if not self._default:
@@ -78,32 +92,94 @@ class Staging:
                 if APPLICATION_ID.fullmatch(entry.name) and has_ended(entry.name):
                     self.forget(entry.name)
                     swept.append(entry.name)
+        with suppress(OSError):
+            self._sweep_cache(join(self.folders, CACHE))
         return swept
 
+    def _sweep_cache(self, cache: str) -> None:
+        """Files that were never finished: their clients were killed."""
+        files = file_system(cache)
+        before = time.time() * 1000 - ABANDONED_MS
+        for folder in files.list(cache):
+            for entry in files.list(folder.path):
+                if entry.name.startswith(".") and entry.modified < before:
+                    files.delete(entry.path)
+
     def stage(self, content: Content, name: str, visibility: Visibility = Visibility.APPLICATION) -> LocalFile:
-        """Content that a container wants, in the cache unless somebody provides it."""
+        """Content that a container wants, in the cache unless somebody provides it.
+
+        It is sent beside other work; it is there when ``finish`` has returned.
+        """
         for directory in self._provided:
             if _is_there(path := join(join(directory, content.key), name)):
                 return LocalFile(path, visibility=Visibility.PUBLIC)
-        cache = join(self.folders, CACHE)
-        folder = join(cache, content.key)
-        path = join(folder, name)
-        files = file_system(path)
+        path = join(join(join(self.folders, CACHE), content.key), name)
+        upload = threading.Thread(target=self._upload, args=(content, path), name=f"staging {name}", daemon=True)
+        self._uploads.append(upload)
+        upload.start()
+        return LocalFile(path, visibility=visibility)
+
+    def finish(self) -> None:
+        """Wait until everything is there, and show how far it is on a terminal; raises what went wrong."""
+        shows = sys.stderr.isatty()
+        while any(upload.is_alive() for upload in self._uploads):
+            next(upload for upload in self._uploads if upload.is_alive()).join(SHOW_SECONDS)
+            if shows and self._sent > SHOWN_BYTES:
+                sys.stderr.write(f"\r{ERASE}Sending files to HDFS: {self._sent / 1e6:.0f} MB")
+                sys.stderr.flush()
+        if shows and self._sent > SHOWN_BYTES:
+            sys.stderr.write(f"\r{ERASE}")
+        self._uploads.clear()
+        if self._failures:
+            raise self._failures[0]
+
+    def abandon(self) -> None:
+        """Nobody wants any more what is still being sent: nothing of it stays."""
+        self._abandoned = True
+        deadline = time.monotonic() + ABANDON_SECONDS
+        for upload in self._uploads:
+            upload.join(max(0.0, deadline - time.monotonic()))
+
+    def _upload(self, content: Content, path: str) -> None:
         try:
+            self._put(content, path)
+        except BaseException as error:
+            self._failures.append(error)
+
+    def _put(self, content: Content, path: str) -> None:
+        folder, _, name = path.rpartition("/")
+        try:
+            files = file_system(path)
             # Files get their name when they are whole, so one that has it is what its folder says.
             if files.status(path) is None:
-                files.make_directories(cache, private=True)
+                files.make_directories(parent(folder), private=True)
                 files.make_directories(folder, private=True)
                 temporary = join(folder, f".{name}.{os.urandom(6).hex()}")
-                _write(files, temporary, content, self._copies)
+                self._write(files, temporary, content)
                 try:
                     files.rename(temporary, path)
                 except FileExistsError:
                     files.delete(temporary)  # another client was faster with the same content
-                self.uploaded += content.size
+                with self._lock:
+                    self.uploaded += content.size
         except OSError as error:
             raise ExternalError(f"{name} cannot be staged in {folder}: {error.strerror}.") from None
-        return LocalFile(path, visibility=visibility)
+
+    def _write(self, files: FileSystem, path: str, content: Content) -> None:
+        """A whole file, or none."""
+        file = files.create(path, private=True, copies=self._copies)
+        try:
+            for chunk in content.chunks():
+                if self._abandoned:
+                    raise InterruptedError(errno.EINTR, "it is no longer wanted")
+                file.write(chunk)
+                with self._lock:
+                    self._sent += len(chunk)
+            file.close()
+        except BaseException:
+            with suppress(OSError):
+                files.discard(file, path)
+            raise
 
 
 def _is_there(path: str) -> bool:
@@ -111,16 +187,3 @@ def _is_there(path: str) -> bool:
         return file_system(path).status(path) is not None
     except OSError as error:
         raise ExternalError(f"{path} cannot be looked for: {error.strerror}.") from None
-
-
-def _write(files: FileSystem, path: str, content: Content, copies: int) -> None:
-    """A whole file, or none."""
-    file = files.create(path, private=True, copies=copies)
-    try:
-        for chunk in content.chunks():
-            file.write(chunk)
-        file.close()
-    except BaseException:
-        with suppress(OSError):
-            files.discard(file, path)
-        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,11 +59,13 @@ def _files(files: MemoryFileSystem, folder: str) -> Iterator[str]:
 def test_what_is_there_is_not_sent_again(files: MemoryFileSystem, hadoop: HadoopConfiguration) -> None:
     mine, content = Staging({}, hadoop, "ann"), Bytes(b"words")
     first = mine.stage(content, "a.zip")
+    mine.finish()
     assert first.source == f"hdfs://nn/user/ann/.flink/cache/{content.key}/a.zip"
     assert first.visibility is Visibility.APPLICATION
     assert files.open(first.source).read() == b"words"
     assert Staging({}, hadoop, "ann").stage(content, "a.zip") == first
     assert mine.stage(content, "a.zip") == first
+    mine.finish()
     assert mine.uploaded == 5
 
 
@@ -73,8 +76,45 @@ def test_a_file_is_there_whole_or_not_at_all(
     mine = Staging({}, hadoop, "ann")
     with pytest.raises((KeyboardInterrupt, ExternalError), match=r"^$|a\.zip cannot be staged in .*: No space left"):
         mine.stage(Bytes(b"words", interruption), "a.zip")
+        mine.finish()
     assert list(_files(files, "hdfs://nn")) == []
     assert mine.uploaded == 0
+
+
+def test_what_is_abandoned_leaves_nothing(files: MemoryFileSystem, hadoop: HadoopConfiguration) -> None:
+    begun, on = threading.Event(), threading.Event()
+
+    class Slow(Bytes):
+        def chunks(self) -> Iterator[bytes]:
+            yield b"wo"
+            begun.set()
+            on.wait(10)
+            yield b"rds"
+
+    mine = Staging({}, hadoop, "ann")
+    mine.stage(Slow(b"words"), "a.zip")
+    assert begun.wait(10)
+    mine._abandoned = True
+    on.set()
+    mine.abandon()
+    assert list(_files(files, "hdfs://nn")) == []
+    assert mine.uploaded == 0
+
+
+def test_what_was_never_finished_is_swept_after_a_day(
+    files: MemoryFileSystem, hadoop: HadoopConfiguration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = "hdfs://nn/user/ann/.flink/cache/key"
+    files.make_directories(cache)
+    for name in (".a.zip.123", "a.zip"):
+        files.create(f"{cache}/{name}").close()
+    mine = Staging({}, hadoop, "ann")
+    mine.sweep(lambda key: True)
+    assert len(list(_files(files, "hdfs://nn"))) == 2
+    # What this file system has was always made just now.
+    monkeypatch.setattr(staging, "ABANDONED_MS", -10_000)
+    mine.sweep(lambda key: True)
+    assert list(_files(files, "hdfs://nn")) == [f"{cache}/a.zip"]
 
 
 def test_what_an_administrator_provides_is_taken_from_there(
@@ -89,6 +129,7 @@ def test_what_an_administrator_provides_is_taken_from_there(
     assert found.source == f"hdfs://nn/apps/flink/{content.key}/a.zip"
     assert found.visibility is Visibility.PUBLIC
     assert mine.stage(Bytes(b"other"), "a.zip").visibility is Visibility.APPLICATION
+    mine.finish()
     assert mine.uploaded == 5
 
 
