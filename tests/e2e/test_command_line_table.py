@@ -193,7 +193,8 @@ WITHOUT_CLUSTER = (
     *(wrong(f"{action} without a job id", action, text) for action, text in NO_ID.items()),
     *(wrong(f"{action} malformed job id", f"{action} xyz", no_id("xyz")) for action in NO_ID),
     wrong("cancel a job id too long", f"cancel {JOB}0", no_id(f"{JOB}0")),
-    wrong("cancel a job id of YARN", "cancel application_1_1", no_id("application_1_1")),
+    # Flink knows no such ids; schedulers give them all the same.
+    refused("cancel an application of YARN", "cancel application_1_1", text="HADOOP_CONF_DIR"),
     # A Python program that fails for any reason is 31, what an action on a cluster meets is 1.
     refused("run missing script", "run missing.py", text="missing.py", code=PROGRAM_FAILED),
     refused("run -py missing script", "run -py missing.py", text="missing.py", code=PROGRAM_FAILED),
