@@ -161,7 +161,8 @@ def _too_small(queue: str, limit: Resource, master: Resource, worker: Resource) 
 
 def _nothing_free(process: str, wanted: Resource, nodes: Sequence[Node]) -> Iterator[str]:
     if all(node.free.memory_mb < wanted.memory_mb or node.free.vcores < wanted.vcores for node in nodes):
+        cores = f"{wanted.vcores} virtual core{'s' if wanted.vcores > 1 else ''}"
         yield (
-            f"No node has {wanted.memory_mb}MB and {wanted.vcores} virtual cores free for the {process} at the moment:"
-            " it starts when there is room."
+            f"No node has {wanted.memory_mb}MB and {cores} free for the {process} at the moment: it starts when there"
+            " is room."
         )

@@ -214,7 +214,7 @@ def test_a_cluster_that_is_full_at_the_moment(hadoop: HadoopConfiguration) -> No
     cluster = Cluster()
     cluster.say(availMemoryMB=300, usedMemoryMB=5844)
     assert _validate(cluster, hadoop) == [
-        "No node has 320MB and 1 virtual cores free for the TaskManager at the moment: it starts when there is room."
+        "No node has 320MB and 1 virtual core free for the TaskManager at the moment: it starts when there is room."
     ]
 
 
