@@ -26,12 +26,14 @@ from pyflow_yarn.configuration.options import (
 )
 from pyflow_yarn.deployment.yarn.deployer import YarnDeployer, YarnEdge
 from pyflow_yarn.deployment.yarn.running import YarnCluster
-from pyflow_yarn.errors import PyflowError
+from pyflow_yarn.errors import ExternalError, PyflowError
 from pyflow_yarn.yarn import ApplicationReport, FinalStatus
 from pyflow_yarn.yarn.application_file import ApplicationResult
 
 APPLICATION_NAME = "Flink Application Cluster"
 POLL_SECONDS = 0.2
+LONGEST_POLL_SECONDS = 2.0
+PATIENCE_SECONDS = 300.0
 HEARTBEAT_SECONDS = 2.0
 CANCEL_SECONDS = 15.0
 ENDED = ("FINISHED", "CANCELED", "FAILED")
@@ -67,6 +69,7 @@ class _Attached:
         self._ends_with_client = EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT.read(configuration)
         self._client: RestClient | None = None
         self._next_heartbeat = 0.0
+        self._complained = 0.0
 
     def wait(self) -> int:
         """The client's exit code."""
@@ -81,16 +84,32 @@ class _Attached:
             signal.signal(signal.SIGTERM, previous)
 
     def _await_end(self) -> int:
+        began = answered = time.monotonic()
         while True:
-            if (result := self._cluster.result()) is not None:
-                self._await_report()
-                return self._told(result)
-            report = self._edge.resource_manager.report(self._cluster.application_id)
-            if report.ended:
-                return self._untold(report)
+            now = time.monotonic()
+            try:
+                if (code := self._look()) is not None:
+                    return code
+                answered = now
+            except ExternalError as error:
+                # YARN or HDFS may be restarted meanwhile: the application goes on.
+                if now - answered > PATIENCE_SECONDS:
+                    raise
+                if answered >= self._complained:
+                    sys.stderr.write(f"WARNING: {error} The application may go on; looking again for a while.\n")
+                    self._complained = now
             if self._ends_with_client:
                 self._keep_jobs_alive()
-            time.sleep(POLL_SECONDS)
+            # Who waits for hours does not ask five times a second.
+            time.sleep(min(POLL_SECONDS + (now - began) / 60, LONGEST_POLL_SECONDS))
+
+    def _look(self) -> int | None:
+        """The client's exit code, if the application has ended."""
+        if (result := self._cluster.result()) is not None:
+            self._await_report()
+            return self._told(result)
+        report = self._edge.resource_manager.report(self._cluster.application_id)
+        return self._untold(report) if report.ended else None
 
     def _rest(self) -> RestClient:
         if self._client is None:
@@ -112,8 +131,10 @@ class _Attached:
                     rest.send("PATCH", f"/jobs/{job['jid']}/clientHeartbeat", until)
 
     def _await_report(self) -> None:
-        while not self._edge.resource_manager.report(self._cluster.application_id).ended:
-            time.sleep(POLL_SECONDS)
+        """Until YARN says the same; what the program had to say is known already."""
+        with suppress(ExternalError):
+            while not self._edge.resource_manager.report(self._cluster.application_id).ended:
+                time.sleep(POLL_SECONDS)
 
     def _told(self, result: ApplicationResult) -> int:
         if result.status != FinalStatus.SUCCEEDED:
