@@ -54,24 +54,12 @@ def run(line: CommandLine) -> int:
                 " so the job would end at once. Leave -d out, or submit to a running cluster with -m host:port."
             )
         check_files(program, configuration, remote=target == YARN_APPLICATION)
-        if target == YARN_APPLICATION:
-            return _run_application(program, with_absolute_paths(configuration))
         executable = client_executable(configuration)
         return _launch(program, with_absolute_paths(configuration), target, executable)
     except PyflowError as error:
         from pyflow_yarn.client.launch import EXIT_PROGRAM_FAILED
 
         return _refused(error, EXIT_PROGRAM_FAILED)
-
-
-def _run_application(program: Program, configuration: dict[str, str]) -> int:
-    from pyflow_yarn.client.yarn import run_application
-
-    try:
-        return run_application(program, configuration)
-    except PyflowError as error:
-        # The program has not begun: this is no failure of a Python program.
-        return _refused(error, EXIT_ERROR)
 
 
 def _launch(program: Program, configuration: dict[str, str], target: str, executable: str) -> int:
@@ -236,8 +224,9 @@ def check_files(program: Program, configuration: Mapping[str, str], remote: bool
                 local_path(directory), f"The directory '{directory}' given with -pyreq (python.requirements)"
             )
     executable = PYTHON_EXECUTABLE.read(configuration)
-    # A relative path may point into an archive, which only the workers unpack.
-    if executable and os.path.isabs(executable) and not os.access(executable, os.X_OK):
+    # A relative path may point into an archive, which only workers unpack; other machines have other interpreters.
+    here = chosen_target(configuration) == LOCAL
+    if here and executable and os.path.isabs(executable) and not os.access(executable, os.X_OK):
         raise ConfigurationError(
             f"The Python interpreter '{executable}' given with -pyexec (python.executable) does not exist or cannot be"
             " executed."

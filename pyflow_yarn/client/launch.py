@@ -19,9 +19,11 @@ from pyflow_yarn.client.program import Program
 from pyflow_yarn.datastream.execution import Executor, set_executor
 from pyflow_yarn.deployment.cluster import Cluster
 from pyflow_yarn.deployment.local import Handover, LocalCluster
-from pyflow_yarn.deployment.targets import YARN_PER_JOB, chosen_target
+from pyflow_yarn.deployment.targets import YARN_APPLICATION, YARN_PER_JOB, chosen_target
+from pyflow_yarn.errors import PyflowError
 
 EXIT_OK = 0
+EXIT_ERROR = 1
 EXIT_PROGRAM_FAILED = 31
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -63,7 +65,17 @@ def resume(specification: bytes) -> int:
 
 def run_on_target(launch: Launch) -> int:
     """Run the program on clusters that go on without this client."""
-    if chosen_target(launch.configuration) == YARN_PER_JOB:
+    target = chosen_target(launch.configuration)
+    if target == YARN_APPLICATION:
+        from pyflow_yarn.client.yarn import run_application
+
+        try:
+            return run_application(launch.program, launch.configuration)
+        except PyflowError as error:
+            # The program has not begun: this is no failure of a Python program.
+            show_error_block(error)
+            return EXIT_ERROR
+    if target == YARN_PER_JOB:
         from pyflow_yarn.client.per_job import PerJobExecutor
 
         return _run(launch.program, PerJobExecutor(launch.configuration))

@@ -18,6 +18,7 @@ from pyflow_yarn.configuration.options import (
     YARN_SHIP_ARCHIVES,
     YARN_SHIP_FILES,
 )
+from pyflow_yarn.deployment.yarn.container_python import requirements_are_packed
 from pyflow_yarn.deployment.yarn.staging import Staging
 from pyflow_yarn.errors import ConfigurationError, UserError
 from pyflow_yarn.yarn import LocalFile
@@ -69,7 +70,9 @@ class Shipment:
             entries = [entry.strip() for entry in (option.read(configuration) or "").split(",")]
             if any(entries):
                 result[option.key] = ",".join(self._entry(entry) for entry in entries if entry)
-        if requirements := PYTHON_REQUIREMENTS.read(configuration):
+        if requirements_are_packed(configuration):
+            del result[PYTHON_REQUIREMENTS.key]
+        elif requirements := PYTHON_REQUIREMENTS.read(configuration):
             file, separator, packages = requirements.partition("#")
             result[PYTHON_REQUIREMENTS.key] = f"{self.ship(file)}{separator}{packages and self.ship(packages)}"
         return result

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from pyflow_yarn.errors import ConfigurationError
 
 OWN_PACKAGES = ("pyflow_yarn", "pyflow_runtime")
@@ -140,6 +142,8 @@ def _package_folders() -> Iterator[str]:
     candidates = site.getsitepackages()
     if site.ENABLE_USER_SITE:
         candidates.insert(0, site.getusersitepackages())
+    # Our own libraries where this process has become another interpreter, which lacks them.
+    candidates.append(os.path.dirname(os.path.dirname(msgspec.__file__)))
     seen = set[str]()
     for folder in candidates:
         for found in (folder, *_added_by(folder)):

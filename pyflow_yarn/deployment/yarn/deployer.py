@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import tempfile
 import threading
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pyflow_yarn.configuration import options
-from pyflow_yarn.deployment.layout import run_module_code
+from pyflow_yarn.deployment.yarn.container_python import ContainerPython, container_python
 from pyflow_yarn.deployment.yarn.hadoop import hadoop_configuration
 from pyflow_yarn.deployment.yarn.lines import YARN_CLIENT, say
 from pyflow_yarn.deployment.yarn.login import log_in_to
@@ -164,6 +163,7 @@ class YarnDeployer:
             f"Cluster specification: ClusterSpecification{{masterMemoryMB={master.memory_mb},"
             f" taskManagerMemoryMB={worker.memory_mb}, slotsPerTaskManager={slots}}}"
         )
+        python = container_python(configuration, self.edge.staging)
         file = self._folder / FILE_NAME
         write_application_file(
             file,
@@ -191,18 +191,18 @@ class YarnDeployer:
                 viewers=_principals(options.YARN_VIEW_ACLS.read(configuration)),
                 modifiers=_principals(options.YARN_MODIFY_ACLS.read(configuration)),
                 master=ProcessSpec(
-                    _command("pyflow_runtime.entrypoint.application_master", "jobmanager"),
+                    _command(python, "pyflow_runtime.entrypoint.application_master", "jobmanager"),
                     memory_mb=master.memory_mb,
                     vcores=master.vcores,
-                    files={FILE_NAME: own, **shared, **files},
+                    files={FILE_NAME: own, **python.files, **shared, **files},
                     environment=options.CONTAINERIZED_MASTER_ENV.read(configuration) or {},
                     node_label=options.YARN_APPLICATION_NODE_LABEL.read(configuration) or "",
                 ),
                 worker=ProcessSpec(
-                    _command("pyflow_runtime.entrypoint.yarn_taskmanager", "taskmanager"),
+                    _command(python, "pyflow_runtime.entrypoint.yarn_taskmanager", "taskmanager"),
                     memory_mb=worker.memory_mb,
                     vcores=worker.vcores,
-                    files={FILE_NAME: own, **shared},
+                    files={FILE_NAME: own, **python.files, **shared},
                     environment=options.CONTAINERIZED_TASKMANAGER_ENV.read(configuration) or {},
                     node_label=options.YARN_TASKMANAGER_NODE_LABEL.read(configuration)
                     or options.YARN_APPLICATION_NODE_LABEL.read(configuration)
@@ -276,13 +276,12 @@ def container_configuration(configuration: Mapping[str, str]) -> dict[str, str]:
     return {options.SECURITY_SSL_INTERNAL_ENABLED.key: "true", **kept}
 
 
-def _command(module: str, name: str) -> str:
+def _command(python: ContainerPython, module: str, name: str) -> str:
     """The script of a container: one of our modules, its output in the container's log folder."""
-    import sys
-
     logs = '"${LOG_DIRS%%,*}"'
     return (
+        f"exec >{logs}/{name}.out 2>{logs}/{name}.err\n"
+        f"{python.commands}"
         f"export HADOOP_CONF_DIR=$PWD/{CONFIGURATION_FOLDER}\n"
-        f"exec {shlex.quote(sys.executable)} -P -c {shlex.quote(run_module_code(module))}"
-        f" >{logs}/{name}.out 2>{logs}/{name}.err\n"
+        f"exec {python.run(module)}\n"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -25,7 +24,7 @@ def with_requirements(environment: Environment, requirements: Path, packages: Pa
     They are installed once for the same file and the same environment. ``packages`` is a folder to install from
     instead of a package index; what of it has changed is told by names and sizes.
     """
-    if importlib.util.find_spec("pip") is None:
+    if not any(os.path.isdir(os.path.join(folder, "pip")) for folder in environment.layout.packages):
         raise UserError(
             f"The requirements {requirements} (python.requirements) cannot be installed: {sys.executable} has no pip."
             f" Install it ({sys.executable} -m ensurepip), or name an archive with -pyarch and its interpreter with"

@@ -1,7 +1,7 @@
 """Files for applications on the cluster's file system.
 
     <root>/.flink/<application id>/          of one application, made by skein's driver; mode 700
-    <root>/.flink/cache/<sha256>/<name>      what applications share, by content; mode 700 as well
+    <root>/.flink/cache/<key>/<name>         what applications share, by content; mode 700 as well
 
 ``root`` is ``yarn.staging-directory``, else the user's home. What is in the cache already is not sent again. Copies of
 the cache that an administrator provides, readable by everybody, are shared by all users of a node.
@@ -36,7 +36,7 @@ APPLICATION_ID = re.compile(r"application_\d+_\d+")
 
 
 class Content(Protocol):
-    """Some bytes: how many, their sha256 in hexadecimal digits, and the bytes in pieces."""
+    """Some bytes: what names them and no others, as their sha256 does; the bytes in pieces; after those, how many."""
 
     key: str
     size: int
