@@ -7,7 +7,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pyflow_yarn.errors import ConfigurationError, ExternalError
@@ -48,6 +48,14 @@ class ResourceManager:
     def kill(self, application_id: str) -> None:
         """Ask it to end an application."""
         self._of_application("PUT", application_id, "/state", {"state": "KILLED"})
+
+    def new_application(self) -> str:
+        """The id of an application that will be submitted."""
+        return str(self._ask("POST", "apps/new-application")["application-id"])
+
+    def submit(self, application: Mapping[str, Any]) -> None:
+        """Hand over an application; it may still be refused after this."""
+        self._ask("POST", "apps", application)
 
     def queues(self) -> list[Queue]:
         """Its scheduler's queues, parents before their children."""
@@ -109,7 +117,9 @@ class ResourceManager:
             )
             try:
                 with self._opener.open(request, timeout=REQUEST_SECONDS) as response:
-                    answer = json.loads(response.read())
+                    content = response.read()
+                    # What was submitted is answered with an address alone.
+                    answer = {} if response.status == http.HTTPStatus.ACCEPTED else json.loads(content)
             except urllib.error.HTTPError as refusal:
                 with refusal:
                     text = reason(refusal.read())

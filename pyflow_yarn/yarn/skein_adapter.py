@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pyflow_yarn.errors import ConfigurationError, ExternalError, PyflowError
+from pyflow_yarn.filesystem import file_system, join, replace_file
 from pyflow_yarn.yarn import (
     ApplicationReport,
     ApplicationSpec,
@@ -30,7 +31,8 @@ from pyflow_yarn.yarn import (
 )
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
-from pyflow_yarn.yarn.skein_overlay import FOLDER, write_overlay
+from pyflow_yarn.yarn.skein_overlay import FOLDER, overlay_key, write_overlay
+from pyflow_yarn.yarn.submission import Place, can_be_looked_at, can_submit, submit
 
 HEARTBEAT_MS = 500
 POLL_SECONDS = 0.2
@@ -39,6 +41,7 @@ WORKERS = "taskmanager"
 # What the tools filter on that look for Flink on YARN.
 APPLICATION_TYPE = "Apache Flink"
 CONFIGURATION_FOLDER = "hadoop-conf"
+CACHE = "cache"
 # Short-lived processes start fastest so; skein's overview page needs the package opened from Java 17 on.
 _JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _MASTER_JAVA_OPTIONS = ("--add-opens=java.base/java.util=ALL-UNNAMED", *_JAVA_OPTIONS)
@@ -53,7 +56,7 @@ class SkeinYarn:
         configuration: HadoopConfiguration,
         user: str,
         application_type: str = APPLICATION_TYPE,
-        driver_folder: str = FOLDER,
+        folders: str = FOLDER,
         keytab: str = "",
         principal: str = "",
     ) -> None:
@@ -61,34 +64,53 @@ class SkeinYarn:
         self._configuration = configuration
         self._resource_manager = ResourceManager(configuration.web_addresses(), user)
         self._application_type = application_type
-        self._driver_folder = driver_folder
+        # Of all applications: a URI, or a path below the user's home.
+        self._folders = folders
+        self._over_rest = can_submit(configuration, folders)
         self._keytab = keytab
         self._principal = principal
         self._lock = threading.RLock()
+        self._credentials: Any = None
         self._client: Any = None
         # It ends when its standard input does, however this process ends.
         self._jvm: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
-        """Start the driver, which takes seconds, beside other work; what goes wrong is told by the submission."""
+        """Begin with what a submission needs, beside other work; what goes wrong is told by the submission."""
 
-        def start() -> None:
+        def begin() -> None:
             with suppress(PyflowError):
-                self._driver()
+                self._needed()
 
-        threading.Thread(target=start, name="skein-driver", daemon=True).start()
+        threading.Thread(target=begin, name="skein", daemon=True).start()
 
     def start(self) -> None:
-        """Start the driver now, or wait until it has started."""
+        """Do now what a submission needs, or wait until it is done."""
         self._resource_manager.check()
         with _errors("YARN does not take applications"):
+            self._needed()
+
+    def _needed(self) -> None:
+        if self._over_rest:
+            self._security()
+        else:
             self._driver()
 
     def submit(self, application: ApplicationSpec) -> str:
         """See ``Yarn``."""
         self.start()
         with _errors("YARN does not take the application"):
-            return str(self._driver().submit(self._specification(application)))
+            specification = self._specification(application)
+            if not self._over_rest or not can_be_looked_at(specification):
+                return str(self._driver().submit(specification))
+            try:
+                key = self._resource_manager.new_application()
+            except RefusedError:
+                # YARN's web services may know no users; its RPC knows this one.
+                return str(self._driver().submit(specification))
+            place = Place(_skein(), join(self._folders, key), self._jar_on_the_cluster(), self._application_type)
+            submit(self._resource_manager, self._configuration, key, specification, self._security(), place)
+            return key
 
     def report(self, application_id: str) -> ApplicationReport:
         """See ``Yarn``."""
@@ -125,34 +147,49 @@ class SkeinYarn:
         """The master's side of an application that this object has submitted, from outside of it."""
         address = self.report(application_id).master_address
         with _errors(f"The master of {application_id} does not answer"), _quiet():
-            return SkeinContainers(
-                _skein().ApplicationClient(address, application_id, security=self._driver().security)
-            )
+            return SkeinContainers(_skein().ApplicationClient(address, application_id, security=self._security()))
 
     def _driver(self) -> Any:
         with self._lock:
             if self._client is None:
-                skein = _skein()
-                with _quiet():
-                    # Certificate and key live as long as the driver; nothing is written to the user's home.
-                    security = skein.model.Security.new_credentials()
-                address, self._jvm = self._start_driver(security)
+                address, self._jvm = self._start_driver(self._security())
                 try:
                     with _quiet():
-                        self._client = skein.Client(address, security=security)
+                        self._client = _skein().Client(address, security=self._security())
                 except BaseException:
                     self.close()
                     raise
             return self._client
 
+    def _security(self) -> Any:
+        """Certificate and key of this object's applications; nothing is written to the user's home."""
+        with self._lock, _quiet():
+            if self._credentials is None:
+                self._credentials = _skein().model.Security.new_credentials()
+            return self._credentials
+
+    def _jar(self) -> Path:
+        path = self._folder / "skein.jar"
+        if not path.exists():
+            original = Path(_skein().__file__).parent / "java" / "skein.jar"
+            write_overlay(original, path, self._application_type, self._folders)
+        return path
+
+    def _jar_on_the_cluster(self) -> str:
+        """The jar among the files that the user's applications share, put there by the first of them."""
+        folder = join(join(self._folders, CACHE), overlay_key(self._application_type, self._folders))
+        path = join(folder, "skein.jar")
+        files = file_system(path)
+        if files.status(path) is None:
+            files.make_directories(folder, private=True)
+            replace_file(files, path, [self._jar().read_bytes()], private=True, sync=False)
+        return path
+
     def _start_driver(self, security: Any) -> tuple[str, subprocess.Popen[bytes]]:
         """skein's client would start it as well, but ends with a traceback of its own where that fails."""
         check_programs()
         skein = _skein()
-        log, jar = self._folder / "skein-driver.log", self._folder / "skein.jar"
-        write_overlay(
-            Path(skein.__file__).parent / "java" / "skein.jar", jar, self._application_type, self._driver_folder
-        )
+        log, jar = self._folder / "skein-driver.log", self._jar()
         # There is no parameter for it: the driver is what it starts, and what it uploads for the master.
         skein.core._SKEIN_JAR = str(jar)
         with _quiet():

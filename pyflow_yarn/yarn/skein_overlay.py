@@ -38,14 +38,7 @@ def write_overlay(source: Path, target: Path, application_type: str, folder: str
 
     ``folder``: where the driver makes a folder for each application; a URI, or a path below the user's home.
     """
-    changes = {
-        # The id of the application is appended to the second.
-        DRIVER: {"skein": application_type, ".skein/": f"{folder}/"},
-        # What the driver lists and ends is of that type as well.
-        DRIVER_CALLS: {"skein": application_type},
-        # The servlet of pages serves every path, and the homepage redirects to a path that no page of Flink's has.
-        WEB_UI: {"/pages/*": "/*", "/overview": "/index.html"},
-    }
+    changes = _changes(application_type, folder)
     shutil.copyfile(source, target)
     with zipfile.ZipFile(target, "a") as jar:
         contents = {name: _checked(name, jar.read(name)) for name in changes}
@@ -55,6 +48,23 @@ def write_overlay(source: Path, target: Path, application_type: str, folder: str
         for name, content in contents.items():
             jar.writestr(name, replace_constants(content, changes[name]), zipfile.ZIP_DEFLATED)
         jar.writestr(HOMEPAGE, _PAGE)
+
+
+def overlay_key(application_type: str, folder: str = FOLDER) -> str:
+    """A name for the content of the copy, which follows from the original and what is changed in it."""
+    told = repr((sorted(_DIGESTS.items()), _changes(application_type, folder), _PAGE))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _changes(application_type: str, folder: str) -> dict[str, dict[str, str]]:
+    return {
+        # The id of the application is appended to the second.
+        DRIVER: {"skein": application_type, ".skein/": f"{folder}/"},
+        # What the driver lists and ends is of that type as well.
+        DRIVER_CALLS: {"skein": application_type},
+        # The servlet of pages serves every path, and the homepage redirects to a path that no page of Flink's has.
+        WEB_UI: {"/pages/*": "/*", "/overview": "/index.html"},
+    }
 
 
 def replace_constants(code: bytes, changes: Mapping[str, str]) -> bytes:

@@ -141,5 +141,5 @@ def test_hdfs_that_is_full(quota: str, amount: int, run: Run, hadoop: Hadoop, hd
     assert [
         path
         for path in left
-        if not re.fullmatch(r"/\.flink(/cache(/[\w-]+(/(program\.zip|pyflow\.tar\.gz))?)?)?", path)
+        if not re.fullmatch(r"/\.flink(/cache(/[\w-]+(/(program\.zip|pyflow\.tar\.gz|skein\.jar))?)?)?", path)
     ] == []

@@ -12,15 +12,17 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pyflow_yarn.yarn import wait_until_ended
+from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
 from pyflow_yarn.yarn.skein_adapter import SkeinYarn
+from pyflow_yarn.yarn.skein_overlay import FOLDER
 from tests.hadoop.cluster import Hadoop
 from tests.yarn.conformance import SECONDS, Conformance, application, running, wait_for
 
@@ -77,16 +79,27 @@ class TestSkein(Conformance):
         assert report.final_status == "SUCCEEDED"
         assert report.diagnostics.startswith("a: Container failed during execution")
 
-    def test_an_application_is_killed_where_the_web_services_refuse(
-        self, yarn: SkeinYarn, monkeypatch: pytest.MonkeyPatch
+    def test_where_the_web_services_refuse_the_driver_submits_and_kills(
+        self, yarn: SkeinYarn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(manager: ResourceManager, application_id: str) -> None:
+        def refuse(manager: ResourceManager, *values: object) -> str:
             raise RefusedError("no")
 
+        monkeypatch.setattr(ResourceManager, "new_application", refuse)
         monkeypatch.setattr(ResourceManager, "kill", refuse)
-        with running(yarn, application()) as key:
-            pass
-        assert yarn.report(key).state == "KILLED"
+        configuration = HadoopConfiguration.of_environment(os.environ)
+        with closing(SkeinYarn(tmp_path, configuration, getpass.getuser())) as by_driver:
+            with running(by_driver, application()) as key:
+                pass
+            assert yarn.report(key).state == "KILLED"
+
+    def test_the_jar_is_sent_once(self, yarn: SkeinYarn, hadoop: Hadoop) -> None:
+        for _ in range(2):
+            key = yarn.submit(application(exit_code="0"))
+            assert wait_until_ended(yarn, key, SECONDS).final_status == "SUCCEEDED"
+        (cached,) = hadoop.names(f"/tests/{FOLDER}/cache")
+        assert hadoop.names(f"/tests/{FOLDER}/cache/{cached}") == ["skein.jar"]
+        wait_for(lambda: key not in hadoop.names(f"/tests/{FOLDER}"))
 
     def test_the_master_has_heartbeats_of_its_own(self, yarn: SkeinYarn) -> None:
         spec = application()

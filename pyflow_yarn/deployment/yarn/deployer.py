@@ -39,6 +39,7 @@ ATTEMPTS = 2
 """As many as YARN allows by default; the jobs are on HDFS, so that a second attempt goes on with them."""
 
 POLL_SECONDS = 0.1
+SUBMISSION_SECONDS = 600.0
 SWEEP_SECONDS = 1.0
 RESOURCES_HINT_SECONDS = 60.0
 # Facts of the client's machine, or of its own cluster, that mean nothing in a container.
@@ -66,12 +67,15 @@ class YarnEdge:
         self.resource_manager = ResourceManager(self.hadoop.web_addresses(), self.user)
         self.staging = Staging(configuration, self.hadoop, self.user)
 
-    def has_ended(self, application_id: str) -> bool:
-        """Whether an application will never run again; one that YARN has forgotten has ended long ago."""
+    def has_ended(self, application_id: str, quiet_seconds: float) -> bool:
+        """Whether an application will never run again.
+
+        One that YARN does not know has been forgotten, unless another client is about to submit it.
+        """
         try:
             return self.resource_manager.report(application_id).ended
         except ApplicationNotFoundError:
-            return True
+            return quiet_seconds > SUBMISSION_SECONDS
 
 
 class YarnDeployer:
@@ -88,7 +92,7 @@ class YarnDeployer:
             self.edge.hadoop,
             self.edge.user,
             application_type=options.YARN_APPLICATION_TYPE.read(configuration) or APPLICATION_TYPE,
-            driver_folder=self.edge.staging.driver_folder,
+            folders=self.edge.staging.folders,
             keytab=self.edge.login.keytab,
             principal=self.edge.login.principal,
         )

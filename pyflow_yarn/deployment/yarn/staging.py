@@ -1,6 +1,6 @@
 """Files for applications on the cluster's file system.
 
-    <root>/.flink/<application id>/          of one application, made by skein's driver; mode 700
+    <root>/.flink/<application id>/          of one application, made at its submission; mode 700
     <root>/.flink/cache/<key>/<name>         what applications share, by content; mode 700 as well
 
 ``root`` is ``yarn.staging-directory``, else the user's home. What is in the cache already is not sent again. Copies of
@@ -55,7 +55,6 @@ class Staging:
         self._lock = threading.Lock()
         self._uploads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
-        self._given = YARN_STAGING_DIRECTORY.read(configuration)
         self._default = hadoop.get("fs.defaultFS").rstrip("/")
         if not self._default:
             raise ConfigurationError(
@@ -64,15 +63,10 @@ class Staging:
         self._provided = [self._remote(path) for path in YARN_PROVIDED_LIB_DIRS.read(configuration) or ()]
         self._copies = max(YARN_FILE_REPLICATION.read(configuration), 0)
         home = f"{hadoop.get('dfs.user.home.dir.prefix', '/user').rstrip('/')}/{user}"
-        self.folders = join(self._remote(self._given or home), FOLDER)
+        self.folders = join(self._remote(YARN_STAGING_DIRECTORY.read(configuration) or home), FOLDER)
 
     def _remote(self, path: str) -> str:
         return path if "://" in path else f"{self._default}/{path.lstrip('/')}"
-
-    @property
-    def driver_folder(self) -> str:
-        """Where skein's driver makes the folders of applications, as it wants to be told."""
-        return self.folders if self._given else FOLDER
 
     def application_folder(self, application_id: str) -> str:
         """The folder of one application."""
@@ -84,12 +78,16 @@ class Staging:
         with suppress(OSError):
             file_system(folder).delete(folder, recursive=True)
 
-    def sweep(self, has_ended: Callable[[str], bool]) -> list[str]:
-        """Remove the folders of applications that ended without cleaning up, killed ones above all; which they were."""
+    def sweep(self, has_ended: Callable[[str, float], bool]) -> list[str]:
+        """Remove the folders of applications that ended without cleaning up, killed ones above all; which they were.
+
+        ``has_ended`` is asked with their ids, and how many seconds ago something was laid into the folder.
+        """
         swept = []
         with suppress(OSError):
             for entry in file_system(self.folders).list(self.folders):
-                if APPLICATION_ID.fullmatch(entry.name) and has_ended(entry.name):
+                quiet = time.time() - entry.modified / 1000
+                if APPLICATION_ID.fullmatch(entry.name) and has_ended(entry.name, quiet):
                     self.forget(entry.name)
                     swept.append(entry.name)
         with suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,11 +110,11 @@ def test_what_was_never_finished_is_swept_after_a_day(
     for name in (".a.zip.123", "a.zip"):
         files.create(f"{cache}/{name}").close()
     mine = Staging({}, hadoop, "ann")
-    mine.sweep(lambda key: True)
+    mine.sweep(lambda key, _: True)
     assert len(list(_files(files, "hdfs://nn"))) == 2
     # What this file system has was always made just now.
     monkeypatch.setattr(staging, "ABANDONED_MS", -10_000)
-    mine.sweep(lambda key: True)
+    mine.sweep(lambda key, _: True)
     assert list(_files(files, "hdfs://nn")) == [f"{cache}/a.zip"]
 
 
@@ -136,3 +137,17 @@ def test_what_an_administrator_provides_is_taken_from_there(
 def test_a_hadoop_without_a_file_system(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"has no fs\.defaultFS: correct HADOOP_CONF_DIR"):
         Staging({}, HadoopConfiguration(tmp_path), "ann")
+
+
+def test_folders_are_swept_by_their_applications_and_their_age(hadoop: HadoopConfiguration, tmp_path: Path) -> None:
+    mine = Staging({}, hadoop, "ann")
+    mine.folders = str(tmp_path)
+    for name in ("cache", "application_1_0001", "application_1_0002", "application_1_0003"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / "application_1_0002", (0, 0))
+
+    def has_ended(application_id: str, quiet_seconds: float) -> bool:
+        return application_id == "application_1_0001" or quiet_seconds > 600
+
+    assert mine.sweep(has_ended) == ["application_1_0001", "application_1_0002"]
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"cache", "application_1_0003"}
