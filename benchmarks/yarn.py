@@ -48,7 +48,7 @@ from yarn_report import (
     since,
     specified_at,
 )
-from yarn_watch import Watch, bytes_stored, wait_until_quiet
+from yarn_watch import Watch, files_stored, wait_until_quiet
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
@@ -91,7 +91,7 @@ class System:
 
 @dataclass(frozen=True)
 class Observed:
-    """A client that has ended, what was seen of its application, by how much HDFS has grown, and the load before."""
+    """A client that has ended, what was seen of its application, the bytes of new files on HDFS, and the load before."""
 
     client: Run
     watch: Watch
@@ -141,17 +141,17 @@ class Measurement:
     def _observe(self, system: System, command: list[str], session: str = "") -> Observed:
         """Run a client to its end; the watch goes on."""
         load = [round(average, 2) for average in os.getloadavg()]
-        before = bytes_stored(self._hadoop)
+        before = files_stored(self._hadoop)
         watch = Watch(self._hadoop, session)
         try:
             client = run(command, timeout=CLIENT_SECONDS, environment=system.environment)
             if not watch.application:
                 raise SystemExit(f"{shlex.join(command)} has submitted no application:\n{client.output}")
-            uploaded = bytes_stored(self._hadoop) - before
+            new = {path: size for path, size in files_stored(self._hadoop).items() if path not in before}
         except BaseException:
             watch.close()
             raise
-        return Observed(client, watch, uploaded, load, self._shown(system, command))
+        return Observed(client, watch, sum(new.values()), load, self._shown(system, command))
 
     def _times_of_the_application(self, seen: Observed) -> dict[str, float]:
         watch, client = seen.watch, seen.client
@@ -215,7 +215,7 @@ def ours(hadoop: Hadoop, folder: Path) -> System:
     """This checkout, with its defaults."""
     program = str(HERE / "programs" / "sequence_to_file.py")
     environment = _environment(hadoop, CHECKOUT / "conf", folder / "ours")
-    return System(OURS, CHECKOUT / "bin", (program,), environment, sessions=False)
+    return System(OURS, CHECKOUT / "bin", (program,), environment)
 
 
 def flink(hadoop: Hadoop, folder: Path) -> System:

@@ -141,10 +141,16 @@ def containers_of(
     return containers
 
 
-def bytes_stored(hadoop: Hadoop) -> int:
-    """The length of all files on HDFS."""
-    summary = json.loads(hadoop.webhdfs("GET", "/", "GETCONTENTSUMMARY"))
-    return int(summary["ContentSummary"]["length"])
+def files_stored(hadoop: Hadoop, folder: str = "/") -> dict[str, int]:
+    """The lengths of all files on HDFS, by their paths."""
+    found: dict[str, int] = {}
+    # A folder may be removed meanwhile.
+    with suppress(FileNotFoundError):
+        answer = json.loads(hadoop.webhdfs("GET", folder, "LISTSTATUS"))
+        for status in answer["FileStatuses"]["FileStatus"]:
+            path = f"{folder.rstrip('/')}/{status['pathSuffix']}"
+            found |= files_stored(hadoop, path) if status["type"] == "DIRECTORY" else {path: int(status["length"])}
+    return found
 
 
 def wait_until_quiet(hadoop: Hadoop, application: str, seconds: float) -> dict[str, Any]:
