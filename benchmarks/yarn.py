@@ -91,7 +91,7 @@ class System:
 
 @dataclass(frozen=True)
 class Observed:
-    """A client that has ended, what was seen of its application, the bytes of new files on HDFS, and the load before."""
+    """A client that has ended, what was seen of its application, bytes of new files on HDFS, and the load before."""
 
     client: Run
     watch: Watch
