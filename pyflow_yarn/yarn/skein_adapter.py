@@ -64,6 +64,7 @@ class SkeinYarn:
         self._configuration = configuration
         self._resource_manager = ResourceManager(configuration.web_addresses(), user)
         self._application_type = application_type
+        self._user = user
         # Of all applications: a URI, or a path below the user's home.
         self._folders = folders
         self._over_rest = can_submit(configuration, folders)
@@ -108,7 +109,9 @@ class SkeinYarn:
             except RefusedError:
                 # YARN's web services may know no users; its RPC knows this one.
                 return str(self._driver().submit(specification))
-            place = Place(_skein(), join(self._folders, key), self._jar_on_the_cluster(), self._application_type)
+            place = Place(
+                _skein(), join(self._folders, key), self._jar_on_the_cluster(), self._application_type, self._user
+            )
             submit(self._resource_manager, self._configuration, key, specification, self._security(), place)
             return key
 

@@ -46,12 +46,13 @@ _CLASSPATH = (
 
 
 class Place(NamedTuple):
-    """The folder of an application, the jar of its master, and its type; and the library that describes files."""
+    """The folder of an application, the jar of its master, its type and user; and the library that describes files."""
 
     skein: Any
     folder: str
     jar: str
     application_type: str
+    user: str
 
 
 def can_submit(configuration: HadoopConfiguration, folders: str) -> bool:
@@ -172,6 +173,8 @@ def _request(
         **master.env,
         "CLASSPATH": "<CPS>".join(["{{PWD}}", "./*", *(given or _CLASSPATH)]),
         "SKEIN_APPLICATION_ID": key,
+        # Without Kerberos containers run as the NodeManager's user, and HDFS believes this.
+        "HADOOP_USER_NAME": place.user,
     }
     acls = specification.acls
     allowed = {

@@ -147,6 +147,18 @@ def test_a_program_that_raises_is_a_failed_application(run: Run, hadoop: Hadoop,
     )
 
 
+def test_what_runs_in_containers_is_the_users(flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile) -> None:
+    for path in ("/user/alice", hdfs_folder):
+        hadoop.webhdfs("PUT", path, "MKDIRS")
+        hadoop.webhdfs("PUT", path, "SETOWNER", owner="alice")
+    exports = {**hadoop.exports, "HADOOP_USER_NAME": "alice"}
+    done = flink("run", *TARGET, COUNT, *files(hdfs_folder), env=exports, timeout=180)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert hadoop.application(application_of(done))["user"] == "alice"
+    assert fate(hadoop, application_of(done)) == ("FINISHED", "SUCCEEDED", "")
+    assert {status["owner"] for status in _statuses(hadoop, f"{hdfs_folder}/out")} == {"alice"}
+
+
 @ATTACHED
 def test_per_job_mode_runs_main_here_and_each_job_there(
     flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, mode: str

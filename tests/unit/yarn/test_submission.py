@@ -64,7 +64,7 @@ def configuration(folder: Path, **properties: str) -> HadoopConfiguration:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     (tmp_path / "skein.jar").write_bytes(b"jar")
-    return Place(library(), str(tmp_path / KEY), str(tmp_path / "skein.jar"), "Apache Flink")
+    return Place(library(), str(tmp_path / KEY), str(tmp_path / "skein.jar"), "Apache Flink", "ann")
 
 
 def specification(folder: Path) -> Any:
@@ -116,7 +116,7 @@ def test_the_request_describes_the_application(tmp_path: Path, place: Place, mon
     assert environment.pop("CLASSPATH").startswith(
         "{{PWD}}<CPS>./*<CPS>{{HADOOP_CONF_DIR}}<CPS>{{HADOOP_COMMON_HOME}}/"
     )
-    assert environment == {"A": "1", "LANG": "C.UTF-8", "SKEIN_APPLICATION_ID": KEY}
+    assert environment == {"A": "1", "LANG": "C.UTF-8", "SKEIN_APPLICATION_ID": KEY, "HADOOP_USER_NAME": "ann"}
     assert entries(container["application-acls"]) == {"VIEW_APP": "bea,cem ", "MODIFY_APP": " ops"}
     assert container["commands"]["command"].startswith("{{JAVA_HOME}}/bin/java -Xmx128M -Dskein.log.level=INFO ")
     assert f"ApplicationMaster {place.folder} ><LOG_DIR>/application.master.log" in container["commands"]["command"]
