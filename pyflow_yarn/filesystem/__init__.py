@@ -74,7 +74,7 @@ class FileSystem(Protocol):
         """Delete a file or directory; False if there is none."""
 
     def make_directories(self, path: str, private: bool = False) -> None:
-        """Make a directory and those above it, unless they are there; ``private`` is about the first."""
+        """Make a directory and those above it, unless they are there; only the first is ``private``."""
 
 
 def is_local(path: str) -> bool:

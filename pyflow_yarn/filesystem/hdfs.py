@@ -25,7 +25,7 @@ from typing import IO, Any, ClassVar
 from xml.etree import ElementTree
 
 from pyflow_yarn.errors import ConfigurationError
-from pyflow_yarn.filesystem import BUFFER_SIZE, FileStatus
+from pyflow_yarn.filesystem import BUFFER_SIZE, FileStatus, parent
 
 READ_BUFFER = 1 << 20
 CONNECT_SECONDS = 3.0
@@ -113,6 +113,9 @@ class HdfsFileSystem:
     def make_directories(self, path: str, private: bool = False) -> None:
         """See ``FileSystem``."""
         _, client, name = _located(path)
+        if private:
+            # HDFS would make those above it private as well: a user's home, or what holds all homes.
+            client.call("mkdirs", parent(name) or "/", 0o755, create_parent=True)
         client.call("mkdirs", name, 0o700 if private else 0o755, create_parent=True)
 
 

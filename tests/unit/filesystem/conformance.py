@@ -114,6 +114,9 @@ def what_is_private_is_its_owners(folder: str) -> None:
     replace_file(files, join(folder, "above/private/replaced"), [b""], private=True)
     found = [files.status(join(folder, name)) for name in ("above/private", "above/private/file")]
     assert [entry and entry.mode for entry in found] == [0o700, 0o600]
+    above = files.status(join(folder, "above"))
+    assert above is not None
+    assert above.mode & 0o055 == 0o055, "what is above is for others, too"
     assert [entry.mode for entry in files.list(join(folder, "above/private"))] == [0o600, 0o600]
 
 

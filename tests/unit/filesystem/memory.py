@@ -136,10 +136,11 @@ class MemoryFileSystem:
     def make_directories(self, path: str, private: bool = False) -> None:
         self._pause()
         directory = self.tree
-        for name in filter(None, path.split("/")):
+        names = list(filter(None, path.split("/")))
+        for place, name in enumerate(names, 1):
             if name not in directory:
                 directory[name] = {}
-                if private:
+                if private and place == len(names):
                     self._modes[id(directory[name])] = 0o700
             found = directory[name]
             if not isinstance(found, dict):
