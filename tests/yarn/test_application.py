@@ -157,6 +157,7 @@ def test_what_runs_in_containers_is_the_users(flink: Flink, hadoop: Hadoop, hdfs
     assert hadoop.application(application_of(done))["user"] == "alice"
     assert fate(hadoop, application_of(done)) == ("FINISHED", "SUCCEEDED", "")
     assert {status["owner"] for status in _statuses(hadoop, f"{hdfs_folder}/out")} == {"alice"}
+    hadoop.webhdfs("DELETE", "/user/alice", "DELETE", recursive="true")
 
 
 @ATTACHED

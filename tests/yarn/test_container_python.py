@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import sys
@@ -79,7 +80,7 @@ def program(flink: Flink, hadoop: Hadoop, tmp_path: Path) -> Told:
 
 def cached(hadoop: Hadoop) -> dict[str, int]:
     """The archives of environments in the user's cache on HDFS, and when they came."""
-    (user,) = [name for name in hadoop.names("/user") if ".flink" in hadoop.names(f"/user/{name}")]
+    user = getpass.getuser()
     result = {}
     for key in hadoop.names(f"/user/{user}/.flink/cache"):
         if key.startswith("python-"):
