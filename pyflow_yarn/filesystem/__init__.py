@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import IO, NamedTuple, Protocol
 
 from pyflow_yarn.errors import NotYetSupportedError
@@ -104,6 +105,34 @@ def join(directory: str, name: str) -> str:
 def parent(path: str) -> str:
     """The directory that a file is in."""
     return path.rpartition("/")[0]
+
+
+def put_once(files: FileSystem, path: str, content: Iterable[bytes], copies: int = 0) -> bool:
+    """Put a private file in place, whole, unless there is one; whether there was none.
+
+    Its directory and the one above are made, private as well, unless they are there.
+    """
+    if files.status(path) is not None:
+        return False
+    directory, _, name = path.rpartition("/")
+    for needed in (parent(directory), directory):
+        files.make_directories(needed, private=True)
+    temporary = join(directory, f".{name}.{secrets.token_hex(6)}")
+    file = files.create(temporary, private=True, copies=copies)
+    try:
+        for piece in content:
+            file.write(piece)
+        file.close()
+    except BaseException:
+        with suppress(OSError):
+            files.discard(file, temporary)
+        raise
+    try:
+        files.rename(temporary, path)
+    except FileExistsError:
+        files.delete(temporary)  # somebody was faster
+        return False
+    return True
 
 
 def replace_file(

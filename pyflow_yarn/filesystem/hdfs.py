@@ -20,12 +20,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, ClassVar
-from xml.etree import ElementTree
 
 from pyflow_yarn.errors import ConfigurationError
 from pyflow_yarn.filesystem import BUFFER_SIZE, FileStatus, parent
+from pyflow_yarn.filesystem.hadoop_properties import HadoopProperties
 
 READ_BUFFER = 1 << 20
 CONNECT_SECONDS = 3.0
@@ -268,7 +269,7 @@ def _client(authority: str) -> _Client:
     addresses = _addresses(authority, settings)
     _knock(authority, addresses)
     patience = {key: value for key, value in _ONE_NAME_NODE.items() if len(addresses) == 1 and key not in settings}
-    timeout = settings.get(RPC_TIMEOUT, "")
+    timeout = settings.get(RPC_TIMEOUT)
     seconds = int(timeout) / 1000 if timeout.isdecimal() and int(timeout) else RPC_TIMEOUT_SECONDS
     try:
         return _Client(hdfs_native.Client(f"hdfs://{authority}", patience), seconds)
@@ -281,25 +282,14 @@ def _configuration_directory() -> str | None:
     return os.environ.get("HADOOP_CONF_DIR") or (os.path.join(home, "etc", "hadoop") if home else None)
 
 
-def _settings() -> dict[str, str]:
-    """What the Hadoop configuration says; empty without one."""
+def _settings() -> HadoopProperties:
+    """What the Hadoop configuration says; nothing without one."""
     directory = _configuration_directory()
-    settings: dict[str, str] = {}
-    for name in ("core-site.xml", "hdfs-site.xml") if directory else ():
-        file = os.path.join(str(directory), name)
-        try:
-            root = ElementTree.parse(file).getroot()
-        except FileNotFoundError:
-            continue
-        except (OSError, ElementTree.ParseError) as error:
-            raise ConfigurationError(f"The Hadoop configuration '{file}' cannot be read: {error}.") from None
-        for entry in root.iter("property"):
-            settings[entry.findtext("name", "").strip()] = entry.findtext("value", "").strip()
-    return settings
+    return HadoopProperties(Path(directory or "/"), ("core-site.xml", "hdfs-site.xml") if directory else ())
 
 
-def _default_authority(settings: dict[str, str]) -> str:
-    default = settings.get("fs.defaultFS", "")
+def _default_authority(settings: HadoopProperties) -> str:
+    default = settings.get("fs.defaultFS")
     if default.startswith("hdfs://"):
         return _split(default)[0]
     directory = _configuration_directory()
@@ -314,13 +304,13 @@ def _default_authority(settings: dict[str, str]) -> str:
     )
 
 
-def _addresses(authority: str, settings: dict[str, str]) -> list[tuple[str, int]]:
+def _addresses(authority: str, settings: HadoopProperties) -> list[tuple[str, int]]:
     """Where the NameNodes of a host or name service listen."""
     nodes = settings.get(f"dfs.ha.namenodes.{authority}")
     texts = [authority]
     if nodes:
         keys = [f"dfs.namenode.rpc-address.{authority}.{node.strip()}" for node in nodes.split(",")]
-        texts = [settings[key] for key in keys if key in settings]
+        texts = [settings.get(key) for key in keys if key in settings]
     found = []
     for text in texts:
         host, _, port = text.partition(":")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import NamedTuple, Protocol
 from pyflow_yarn.errors import ClusterError, RetryHint
 
 FINAL_STATES = ("FINISHED", "FAILED", "KILLED")
+APPLICATION_ID = re.compile(r"application_\d+_\d+", re.ASCII)
 
 
 class Visibility(StrEnum):

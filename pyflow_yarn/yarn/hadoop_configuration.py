@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -11,10 +10,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pyflow_yarn.errors import ConfigurationError
+from pyflow_yarn.filesystem.hadoop_properties import HadoopProperties, read_xml
 
 FILES = ("core-site.xml", "hdfs-site.xml", "yarn-site.xml")
-_REFERENCE = re.compile(r"\$\{([^}$\s]+)\}")
-_NESTING = 20
 
 
 class HadoopConfiguration:
@@ -22,10 +20,7 @@ class HadoopConfiguration:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._properties: dict[str, str] = {}
-        for name in FILES:
-            if (path := folder / name).is_file():
-                self._properties |= _read(path)
+        self._properties = HadoopProperties(folder, FILES)
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> HadoopConfiguration:
@@ -45,13 +40,7 @@ class HadoopConfiguration:
 
     def get(self, key: str, default: str = "") -> str:
         """The property's value, with what it refers to put in."""
-        value = self._properties.get(key, default)
-        for _ in range(_NESTING):
-            replaced = _REFERENCE.sub(lambda found: self._properties.get(found[1], found[0]), value)
-            if replaced == value:
-                break
-            value = replaced
-        return value
+        return self._properties.get(key, default)
 
     @property
     def web_scheme(self) -> str:
@@ -96,17 +85,9 @@ class HadoopConfiguration:
         return target.getvalue()
 
 
-def _read(path: Path) -> dict[str, str]:
-    found = {}
-    for one in _parsed(path).iter("property"):
-        if name := (one.findtext("name") or "").strip():
-            found[name] = (one.findtext("value") or "").strip()
-    return found
-
-
 def _changed(path: Path, changes: Mapping[str, str]) -> bytes:
     """The last property of a name is the one that counts, unless an earlier one is final."""
-    root = _parsed(path) if path.is_file() else ElementTree.Element("configuration")
+    root = read_xml(path) if path.is_file() else ElementTree.Element("configuration")
     for one in list(root.iter("property")):
         if (one.findtext("name") or "").strip() in changes:
             root.remove(one)
@@ -115,10 +96,3 @@ def _changed(path: Path, changes: Mapping[str, str]) -> bytes:
         ElementTree.SubElement(added, "name").text = name
         ElementTree.SubElement(added, "value").text = value
     return ElementTree.tostring(root)
-
-
-def _parsed(path: Path) -> ElementTree.Element:
-    try:
-        return ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError) as failure:
-        raise ConfigurationError(f"{path} cannot be read: {failure}.") from None

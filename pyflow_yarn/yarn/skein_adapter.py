@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pyflow_yarn.errors import ConfigurationError, ExternalError, PyflowError
-from pyflow_yarn.filesystem import file_system, join, replace_file
+from pyflow_yarn.filesystem import file_system, join, put_once
 from pyflow_yarn.yarn import (
     ApplicationReport,
     ApplicationSpec,
@@ -31,7 +31,7 @@ from pyflow_yarn.yarn import (
 )
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
-from pyflow_yarn.yarn.skein_overlay import FOLDER, overlay_key, write_overlay
+from pyflow_yarn.yarn.skein_overlay import CACHE, FOLDER, overlay_key, write_overlay
 from pyflow_yarn.yarn.submission import Place, can_be_looked_at, can_submit, submit
 
 HEARTBEAT_MS = 500
@@ -41,7 +41,6 @@ WORKERS = "taskmanager"
 # What the tools filter on that look for Flink on YARN.
 APPLICATION_TYPE = "Apache Flink"
 CONFIGURATION_FOLDER = "hadoop-conf"
-CACHE = "cache"
 # Short-lived processes start fastest so; skein's overview page needs the package opened from Java 17 on.
 _JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _MASTER_JAVA_OPTIONS = ("--add-opens=java.base/java.util=ALL-UNNAMED", *_JAVA_OPTIONS)
@@ -178,14 +177,14 @@ class SkeinYarn:
             write_overlay(original, path, self._application_type, self._folders)
         return path
 
+    def _jar_content(self) -> Iterator[bytes]:
+        yield self._jar().read_bytes()
+
     def _jar_on_the_cluster(self) -> str:
         """The jar among the files that the user's applications share, put there by the first of them."""
         folder = join(join(self._folders, CACHE), overlay_key(self._application_type, self._folders))
         path = join(folder, "skein.jar")
-        files = file_system(path)
-        if files.status(path) is None:
-            files.make_directories(folder, private=True)
-            replace_file(files, path, [self._jar().read_bytes()], private=True, sync=False)
+        put_once(file_system(path), path, self._jar_content())
         return path
 
     def _start_driver(self, security: Any) -> tuple[str, subprocess.Popen[bytes]]:

@@ -20,6 +20,8 @@ WEB_UI = "com/anaconda/skein/WebUI.class"
 HOMEPAGE = "overview.mustache.html"
 HOMEPAGE_ROUTE = "web"
 FOLDER = ".flink"
+CACHE = "cache"
+"""In that folder: what applications share."""
 # Of skein 0.8.2: that a constant serves one purpose only is known of these classes alone.
 _DIGESTS = {
     DRIVER: "60f7ba664c67b49d4ea630532165fc224376c7bd6ad5a2074cfa9dd51dcd1358",

@@ -10,8 +10,6 @@ the cache that an administrator provides, readable by everybody, are shared by a
 from __future__ import annotations
 
 import errno
-import os
-import re
 import sys
 import threading
 import time
@@ -21,18 +19,16 @@ from typing import Protocol
 
 from pyflow_yarn.configuration.options import YARN_FILE_REPLICATION, YARN_PROVIDED_LIB_DIRS, YARN_STAGING_DIRECTORY
 from pyflow_yarn.errors import ConfigurationError, ExternalError
-from pyflow_yarn.filesystem import FileSystem, file_system, join, parent
-from pyflow_yarn.yarn import LocalFile, Visibility
+from pyflow_yarn.filesystem import file_system, join, put_once
+from pyflow_yarn.yarn import APPLICATION_ID, LocalFile, Visibility
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
-from pyflow_yarn.yarn.skein_overlay import FOLDER
+from pyflow_yarn.yarn.skein_overlay import CACHE, FOLDER
 
-CACHE = "cache"
 ABANDONED_MS = 24 * 3600 * 1000
 ABANDON_SECONDS = 3.0
 SHOW_SECONDS = 0.2
 SHOWN_BYTES = 1_000_000
 ERASE = "\033[K"
-APPLICATION_ID = re.compile(r"application_\d+_\d+")
 
 
 class Content(Protocol):
@@ -147,37 +143,20 @@ class Staging:
     def _put(self, content: Content, path: str) -> None:
         folder, _, name = path.rpartition("/")
         try:
-            files = file_system(path)
             # Files get their name when they are whole, so one that has it is what its folder says.
-            if files.status(path) is None:
-                files.make_directories(parent(folder), private=True)
-                files.make_directories(folder, private=True)
-                temporary = join(folder, f".{name}.{os.urandom(6).hex()}")
-                self._write(files, temporary, content)
-                try:
-                    files.rename(temporary, path)
-                except FileExistsError:
-                    files.delete(temporary)  # another client was faster with the same content
+            if put_once(file_system(path), path, self._pieces(content), self._copies):
                 with self._lock:
                     self.uploaded += content.size
         except OSError as error:
             raise ExternalError(f"{name} cannot be staged in {folder}: {error.strerror}.") from None
 
-    def _write(self, files: FileSystem, path: str, content: Content) -> None:
-        """A whole file, or none."""
-        file = files.create(path, private=True, copies=self._copies)
-        try:
-            for chunk in content.chunks():
-                if self._abandoned:
-                    raise InterruptedError(errno.EINTR, "it is no longer wanted")
-                file.write(chunk)
-                with self._lock:
-                    self._sent += len(chunk)
-            file.close()
-        except BaseException:
-            with suppress(OSError):
-                files.discard(file, path)
-            raise
+    def _pieces(self, content: Content) -> Iterator[bytes]:
+        for chunk in content.chunks():
+            if self._abandoned:
+                raise InterruptedError(errno.EINTR, "it is no longer wanted")
+            yield chunk
+            with self._lock:
+                self._sent += len(chunk)
 
 
 def _is_there(path: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyflow_yarn.filesystem import file_system, join, parent, replace_file
+from pyflow_yarn.filesystem import file_system, join, parent, put_once, replace_file
 
 
 def a_file_is_made_once_and_renamed_without_replacing_another(folder: str) -> None:
@@ -107,6 +107,32 @@ def a_file_takes_the_place_of_another_in_one_step(folder: str) -> None:
     assert [found.path for found in files.list(folder)] == [path]
 
 
+def a_file_is_put_once(folder: str) -> None:
+    files = file_system(folder)
+    path = join(folder, "above/own/file")
+
+    def interrupted() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(OSError, match="no space"):
+        put_once(files, path, interrupted())
+    assert not files.list(parent(path))
+
+    def overtaken() -> Iterator[bytes]:
+        assert put_once(files, path, [b"fi", b"rst"])
+        yield b"second"
+
+    assert not put_once(files, path, overtaken())
+    before = files.status(path)
+    assert not put_once(files, path, interrupted()), "nothing is even read of it"
+    assert files.list(parent(path)) == [before]
+    assert before is not None and before.mode == 0o600
+    with files.open(path) as file:
+        assert file.read() == b"first"
+    assert [entry.mode for entry in files.list(folder)] == [0o700]
+
+
 def what_is_private_is_its_owners(folder: str) -> None:
     files = file_system(folder)
     files.make_directories(join(folder, "above/private"), private=True)
@@ -153,6 +179,7 @@ ALL = (
     a_directory_is_renamed_whole_and_takes_no_other_place,
     what_is_written_needs_its_directory,
     a_file_takes_the_place_of_another_in_one_step,
+    a_file_is_put_once,
     what_is_private_is_its_owners,
     a_file_is_read_from_wherever_it_is_sought_to,
     a_discarded_file_leaves_nothing,

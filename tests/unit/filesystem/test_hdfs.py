@@ -105,7 +105,7 @@ def test_a_configuration_without_hdfs_and_a_broken_one_are_told(
     with pytest.raises(ConfigurationError, match=r"has no fs\.defaultFS that begins with hdfs://"):
         hdfs.HdfsFileSystem().status("hdfs:///x")
     (tmp_path / "core-site.xml").write_text("<configuration>")
-    with pytest.raises(ConfigurationError, match=r"core-site\.xml' cannot be read: no element found"):
+    with pytest.raises(ConfigurationError, match=r"core-site\.xml cannot be read: no element found"):
         hdfs.HdfsFileSystem().status("hdfs:///x")
 
 
