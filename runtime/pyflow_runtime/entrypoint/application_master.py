@@ -10,7 +10,6 @@ end, or the cluster's, is the end of the application, with all its containers.
 from __future__ import annotations
 
 import asyncio
-import collections
 import logging
 import os
 import re
@@ -37,6 +36,7 @@ from pyflow_runtime.processes.control import (
     start_logging,
 )
 from pyflow_runtime.processes.layout import Layout, write_atomically
+from pyflow_runtime.processes.restarts import RestartLimit
 from pyflow_runtime.processes.supervision import (
     AboutTaskManager,
     StartTaskManager,
@@ -68,9 +68,6 @@ from pyflow_yarn.yarn.application_file import (
 
 logger = logging.getLogger(__name__)
 
-RESTARTS_AT_ONCE = 5
-RESTARTS_WINDOW_SECONDS = 60.0
-JOB_MANAGER_END_SECONDS = 5.0
 RESULT_SECONDS = 10.0
 RESULT_POLL_SECONDS = 0.1
 CHILDREN_END_SECONDS = 5.0
@@ -111,7 +108,7 @@ class ApplicationMaster:
         self._task_managers: dict[str, _TaskManager] = {}
         self._next_number = 1
         self._job_manager = 0
-        self._job_manager_ends: collections.deque[float] = collections.deque(maxlen=RESTARTS_AT_ONCE)
+        self._restarts = RestartLimit()
         self._link: MessageSocket[ToSupervisorMessage] | None = None
         self._ending = False
         self._end: asyncio.Future[ApplicationResult | None] = self._loop.create_future()
@@ -135,7 +132,7 @@ class ApplicationMaster:
             result = await self._end
         except PyflowError as error:
             logger.error("%s", error)
-            result = ApplicationResult(status=FinalStatus.FAILED, headline=str(error), text=str(error), exit_code=1)
+            result = _failed(str(error))
         self._ending = True
         return await self._end_application(result)
 
@@ -202,17 +199,8 @@ class ApplicationMaster:
                 self._finish(ApplicationResult(status=FinalStatus.SUCCEEDED))
             return
         logger.error("the JobManager has died: %s", describe_exit(status))
-        now = time.monotonic()
-        self._job_manager_ends.append(now)
-        if (
-            len(self._job_manager_ends) == RESTARTS_AT_ONCE
-            and now - self._job_manager_ends[0] < RESTARTS_WINDOW_SECONDS
-        ):
-            text = (
-                f"The JobManager died {RESTARTS_AT_ONCE} times within {RESTARTS_WINDOW_SECONDS:g} s"
-                f" ({describe_exit(status)}): the application gives up."
-            )
-            self._finish(ApplicationResult(status=FinalStatus.FAILED, headline=text, text=text, exit_code=1))
+        if reason := self._restarts.died(time.monotonic(), describe_exit(status)):
+            self._finish(_failed(f"{reason}: the application gives up."))
         else:
             self._start_job_manager()
 
@@ -310,8 +298,7 @@ class ApplicationMaster:
         try:
             result = msgspec.json.decode(file.read_bytes(), type=ApplicationResult)
         except (OSError, msgspec.DecodeError):
-            text = f"The program's process ended: {describe_exit(status)}."
-            result = ApplicationResult(status=FinalStatus.FAILED, headline=text, text=text, exit_code=1)
+            result = _failed(f"The program's process ended: {describe_exit(status)}.")
         self._finish(result)
 
     # ---- the end ----
@@ -346,6 +333,10 @@ class ApplicationMaster:
                 time.sleep(RESULT_POLL_SECONDS)
         except (OSError, PyflowError) as error:
             logger.warning("the result of the program cannot be left for its client: %s", error)
+
+
+def _failed(text: str) -> ApplicationResult:
+    return ApplicationResult(status=FinalStatus.FAILED, headline=text, text=text, exit_code=1)
 
 
 def _application_id(environment: Mapping[str, str]) -> str:

@@ -9,7 +9,6 @@ things about the world: the client (end of file on ``--parent-fd`` means that it
 from __future__ import annotations
 
 import argparse
-import collections
 import logging
 import os
 import selectors
@@ -36,6 +35,7 @@ from pyflow_runtime.processes.control import (
 )
 from pyflow_runtime.processes.files import remove_directory
 from pyflow_runtime.processes.layout import Layout, read_configuration, read_secret
+from pyflow_runtime.processes.restarts import RestartLimit
 from pyflow_runtime.processes.supervision import (
     CoordinatorEnded,
     CoordinatorForked,
@@ -56,8 +56,6 @@ logger = logging.getLogger(__name__)
 
 ORDERLY_END_SECONDS = 3.0
 KILL_SECONDS = 5.0
-RESTARTS_AT_ONCE = 5
-RESTARTS_WINDOW_SECONDS = 60.0
 
 
 class TaskManagerProcess:
@@ -90,7 +88,7 @@ class Supervisor:
         self._task_managers: list[TaskManagerProcess] = []
         self._coordinators: dict[int, str] = {}
         self._next_number = 1
-        self._job_manager_ends: collections.deque[float] = collections.deque(maxlen=RESTARTS_AT_ONCE)
+        self._restarts = RestartLimit()
         self._exit: int | None = None
         self._lock_fd = -1
 
@@ -285,14 +283,9 @@ class Supervisor:
             self._finish(0)
             return
         logger.error("the JobManager has died: %s", describe_exit(code))
-        now = time.monotonic()
-        ends = self._job_manager_ends
-        ends.append(now)
-        if len(ends) == RESTARTS_AT_ONCE and now - ends[0] < RESTARTS_WINDOW_SECONDS:
-            sys.stderr.write(
-                f"The JobManager died {RESTARTS_AT_ONCE} times within {RESTARTS_WINDOW_SECONDS:g} s"
-                f" ({describe_exit(code)}): the cluster gives up{_last_error(self._layout.logs / 'jobmanager.log')}.\n"
-            )
+        if reason := self._restarts.died(time.monotonic(), describe_exit(code)):
+            last = _last_error(self._layout.logs / "jobmanager.log")
+            sys.stderr.write(f"{reason}: the cluster gives up{last}.\n")
             self._finish(1)
         elif self._exit is None:
             self._start_job_manager()
