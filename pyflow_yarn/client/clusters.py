@@ -5,22 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from pyflow_yarn.configuration.options import EXECUTION_TARGET, YARN_APPLICATION_ID
+from pyflow_yarn.configuration.options import YARN_APPLICATION_ID
 from pyflow_yarn.deployment.cluster import Cluster
 from pyflow_yarn.deployment.remote import RemoteCluster
-from pyflow_yarn.deployment.targets import YARN
+from pyflow_yarn.deployment.targets import YARN, chosen_target
 from pyflow_yarn.errors import ClusterError
-
-
-def is_on_yarn(configuration: Mapping[str, str]) -> bool:
-    """Whether the configuration means an application on YARN."""
-    target = EXECUTION_TARGET.read(configuration).lower() if EXECUTION_TARGET.is_set(configuration) else ""
-    return target in YARN or (not target and YARN_APPLICATION_ID.is_set(configuration))
 
 
 def running_cluster(configuration: Mapping[str, str]) -> Cluster:
     """The cluster; on YARN its existence has been looked at, and its address said, as Flink does."""
-    if not is_on_yarn(configuration):
+    if chosen_target(configuration) not in YARN:
         return RemoteCluster(configuration)
     application_id = YARN_APPLICATION_ID.read(configuration)
     if not application_id:

@@ -17,7 +17,7 @@ from pyflow_yarn.client.progress import progress_line
 from pyflow_yarn.client.rest import Body, Conflict, RestClient, Unavailable, binary_body, json_body
 from pyflow_yarn.configuration.attachment import client_timeout
 from pyflow_yarn.configuration.options import EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT
-from pyflow_yarn.datastream.execution import PreparedJob, ResultPage
+from pyflow_yarn.datastream.execution import Executor, PreparedJob, ResultPage
 from pyflow_yarn.deployment.cluster import Cluster
 from pyflow_yarn.errors import PyflowError
 from pyflow_yarn.graph.job_graph import JobGraph
@@ -88,8 +88,6 @@ class ClusterExecutor:
         if self._job_ids is not None:
             graph = msgspec.structs.replace(graph, job_id=next(self._job_ids))
         client = self.submit(graph, blobs, attached)
-        if not self._within_cluster and (timeout := client_timeout(graph.configuration)) is not None:
-            self._heartbeats.append(ClientHeartbeats(self.rest(), client, graph.configuration, timeout))
         tell_submitted(graph.job_id)
         return client
 
@@ -99,11 +97,13 @@ class ClusterExecutor:
         return self.follow(graph, attached)
 
     def follow(self, graph: JobGraph, attached: bool) -> RestJobClient:
-        """The handle on a job of the cluster."""
+        """The handle on a job of the cluster, which hears that its client lives if it wants to."""
         rest = self.rest()
         progress = progress_line(rest, graph.job_id, graph.name, prints=_prints(graph)) if attached else None
         client = RestJobClient(rest, graph.job_id, attached, progress)
         self.jobs.append(client)
+        if not self._within_cluster and (timeout := client_timeout(graph.configuration)) is not None:
+            self._heartbeats.append(ClientHeartbeats(rest, client, graph.configuration, timeout))
         return client
 
     def _send(self, rest: RestClient, graph: bytes, blobs: Mapping[str, Blob]) -> None:
@@ -238,7 +238,7 @@ def _prints(graph: JobGraph) -> bool:
     return any(operator.kind == OperatorKind.PRINT for vertex in graph.vertices for operator in vertex.operators)
 
 
-def default_executor() -> ClusterExecutor:
+def default_executor() -> Executor:
     """The executor of a program that was started as ``python job.py``."""
     from pyflow_yarn.client.standalone import start
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import NamedTuple, NoReturn, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -16,6 +14,7 @@ from pyflow_yarn.client.clusters import running_cluster
 from pyflow_yarn.client.executor import ClusterExecutor
 from pyflow_yarn.client.failures import show_error_block, show_exit
 from pyflow_yarn.client.program import Program
+from pyflow_yarn.client.signals import exit_code, interrupted_by
 from pyflow_yarn.datastream.execution import Executor, set_executor
 from pyflow_yarn.deployment.cluster import Cluster
 from pyflow_yarn.deployment.local import Handover, LocalCluster
@@ -25,8 +24,6 @@ from pyflow_yarn.errors import PyflowError
 EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_PROGRAM_FAILED = 31
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 NO_JOB = "The program didn't contain a Flink job. Perhaps you forgot to call execute() on the execution environment."
 
 
@@ -47,10 +44,6 @@ class Launch(msgspec.Struct, kw_only=True):
     python_executable: str = ""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: the same as Ctrl-C, with another exit code."""
-
-
 def resume(specification: bytes) -> int:
     """Go on with a launch in the interpreter that this process has become."""
     launch = msgspec.json.decode(specification, type=Launch)
@@ -65,8 +58,7 @@ def resume(specification: bytes) -> int:
 
 def run_on_target(launch: Launch) -> int:
     """Run the program on clusters that go on without this client."""
-    target = chosen_target(launch.configuration)
-    if target == YARN_APPLICATION:
+    if chosen_target(launch.configuration) == YARN_APPLICATION:
         from pyflow_yarn.client.yarn import run_application
 
         try:
@@ -75,11 +67,16 @@ def run_on_target(launch: Launch) -> int:
             # The program has not begun: this is no failure of a Python program.
             show_error_block(error)
             return EXIT_ERROR
-    if target == YARN_PER_JOB:
+    return _run(launch.program, submitting_executor(launch.configuration))
+
+
+def submitting_executor(configuration: Mapping[str, str]) -> ProgramExecutor:
+    """The executor of a program whose ``main()`` runs here, and its jobs on clusters that go on without it."""
+    if chosen_target(configuration) == YARN_PER_JOB:
         from pyflow_yarn.client.per_job import PerJobExecutor
 
-        return _run(launch.program, PerJobExecutor(launch.configuration))
-    return run(launch, running_cluster(launch.configuration))
+        return PerJobExecutor(configuration)
+    return ClusterExecutor(configuration, running_cluster(configuration))
 
 
 def run(launch: Launch, cluster: Cluster) -> int:
@@ -108,14 +105,14 @@ class ProgramExecutor(Executor, Protocol):
 def _run(program: Program, executor: ProgramExecutor, stop: Callable[[], None] = lambda: None) -> int:
     code = EXIT_OK
     try:
-        with _terminable():
+        with interrupted_by(signal.SIGTERM):
             try:
                 set_executor(executor)
                 ending = run_program(program, executor)
                 ending.show()
                 code = ending.code
             except KeyboardInterrupt as signalled:
-                code = _signal_code(signalled)
+                code = exit_code(signalled)
                 executor.interrupted()
             finally:
                 set_executor(None)
@@ -123,12 +120,8 @@ def _run(program: Program, executor: ProgramExecutor, stop: Callable[[], None] =
                 stop()
     except KeyboardInterrupt as signalled:
         # One more while everything was ended in order: the cluster has been killed instead.
-        code = code or _signal_code(signalled)
+        code = code or exit_code(signalled)
     return code
-
-
-def _signal_code(signalled: KeyboardInterrupt) -> int:
-    return EXIT_TERMINATED if isinstance(signalled, Terminated) else EXIT_INTERRUPTED
 
 
 class Ending(NamedTuple):
@@ -177,17 +170,3 @@ def _output_is_closed() -> bool:
     poll = select.poll()
     poll.register(1, 0)
     return any(events & select.POLLERR for _, events in poll.poll(0))
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the program the way Ctrl-C does."""
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
-
-    previous = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -10,12 +10,10 @@ import msgspec
 
 from pyflow_yarn.client.blobs import Blob, bytes_blob
 from pyflow_yarn.client.executor import ClusterExecutor, packaged, tell_submitted
-from pyflow_yarn.client.heartbeats import ClientHeartbeats
 from pyflow_yarn.client.job_client import RestJobClient
 from pyflow_yarn.client.launch import Launch
 from pyflow_yarn.client.program import Program
 from pyflow_yarn.client.shipment import shared_files
-from pyflow_yarn.configuration.attachment import client_timeout
 from pyflow_yarn.datastream.execution import PreparedJob, ResultPage
 from pyflow_yarn.deployment.yarn.deployer import YarnDeployer
 from pyflow_yarn.deployment.yarn.lines import say, say_how_to_stop
@@ -36,7 +34,6 @@ class PerJobExecutor:
     def __init__(self, configuration: Mapping[str, str]) -> None:
         self._configuration = dict(configuration)
         self._executors: list[ClusterExecutor] = []
-        self._heartbeats: list[ClientHeartbeats] = []
 
     @property
     def configuration(self) -> Mapping[str, str]:
@@ -67,8 +64,6 @@ class PerJobExecutor:
         if attached:
             _await_submission(client, cluster)
             client.when_ended = cluster.take_result
-        if (timeout := client_timeout(graph.configuration)) is not None:
-            self._heartbeats.append(ClientHeartbeats(executor.rest(), client, graph.configuration, timeout))
         tell_submitted(graph.job_id)
         return client
 
@@ -87,8 +82,6 @@ class PerJobExecutor:
 
     def close(self) -> None:
         """Close the connections to the clusters."""
-        for heartbeats in self._heartbeats:
-            heartbeats.stop()
         for executor in self._executors:
             executor.close()
 

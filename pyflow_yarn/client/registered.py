@@ -18,7 +18,7 @@ from pyflow_yarn.configuration.options import (
 )
 from pyflow_yarn.deployment.remote import LOOPBACK
 from pyflow_yarn.deployment.state import registered_cluster
-from pyflow_yarn.deployment.targets import REMOTE, YARN_SESSION
+from pyflow_yarn.deployment.targets import REMOTE, YARN_SESSION, chosen_target
 from pyflow_yarn.deployment.yarn.lines import SESSION_CLI, say
 from pyflow_yarn.deployment.yarn.properties_file import properties_file, read_properties_file
 
@@ -34,7 +34,7 @@ def on_registered_cluster(
     ``given`` is the part of the configuration that was given for this start alone, ``named_by`` what the user names
     another target by. The cluster of an application takes no further programs.
     """
-    if _on_yarn_by_name(configuration) or not _names_a_cluster(given, configuration):
+    if chosen_target(configuration) == YARN_SESSION or not _names_a_cluster(given, configuration):
         session = _session_on_yarn(configuration, given)
         if session is not None:
             return session
@@ -59,11 +59,6 @@ def on_registered_cluster(
     if not SECURITY_REST_TOKEN_FILE.is_set(configuration) and cluster.endpoint.token:
         named[SECURITY_REST_TOKEN_FILE.key] = cluster.token_file
     return {**configuration, **named}
-
-
-def _on_yarn_by_name(configuration: Mapping[str, str]) -> bool:
-    target = EXECUTION_TARGET.read(configuration).lower() if EXECUTION_TARGET.is_set(configuration) else ""
-    return target == YARN_SESSION
 
 
 def _session_on_yarn(configuration: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str] | None:

@@ -452,6 +452,30 @@ def test_python_shows_a_failure_the_same_way(flink: Flink, python: str, program:
     assert direct.stderr.splitlines() == failed(own)
 
 
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("nowhere", '"nowhere" is not a valid target.'),
+        (
+            "yarn-application",
+            'The target "yarn-application" runs main() on the cluster, and here it runs already: start',
+        ),
+        ("yarn-session", "No cluster id was specified."),
+        ("yarn-per-job", "Neither HADOOP_CONF_DIR nor YARN_CONF_DIR is set: set HADOOP_CONF_DIR"),
+    ],
+)
+def test_python_refuses_a_target_in_a_sentence(
+    flink: Flink, python: str, program: Write, tmp_path: Path, target: str, sentence: str
+) -> None:
+    (tmp_path / "config.yaml").write_text(f"execution.target: {target}\n")
+    flink.command = (python,)
+    path = program("env.from_collection([1]).print()\nenv.execute()\n")
+    done = flink(path, env={"FLINK_CONF_DIR": str(tmp_path)})
+    assert done.returncode == 1, done
+    assert done.stderr.startswith(sentence), done
+    assert "Traceback" not in done.stderr
+
+
 def test_main_and_workers_run_in_the_active_environment(flink: Flink, program: Write, environment: Path) -> None:
     packages = next(environment.glob("lib/python3*/site-packages"))
     (packages / "only_there.py").write_text("")

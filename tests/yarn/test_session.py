@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from pyflow_yarn.deployment.layout import source_roots
 from tests.conftest import CHECKOUT, Completed, Flink, WordFile
 from tests.hadoop.cluster import ENDED, Hadoop, wait_until
 
@@ -56,6 +59,12 @@ class Sessions:
         """A line that somebody types in the folder of the installation."""
         with self._command("sh", "-c") as flink:
             return flink(line, env=self.hadoop.exports, cwd=CHECKOUT, timeout=180)
+
+    def python(self, *words: str | Path) -> Completed:
+        """A program that is started by itself."""
+        with self._command(sys.executable) as flink:
+            found = {"PYTHONPATH": os.pathsep.join(source_roots())}
+            return flink(*words, env={**self.hadoop.exports, **found}, timeout=180)
 
     def job(self, *words: str | Path) -> Completed:
         """``flink run``."""
@@ -164,6 +173,9 @@ def test_detached_it_takes_jobs_until_somebody_stops_it(
 
 def test_attached_it_ends_by_ctrl_c(sessions: Sessions) -> None:
     with sessions.attached() as (client, key):
+        by_itself = sessions.python(COUNT)
+        assert by_itself.returncode == 0, by_itself
+        assert re.search(f"Found Web Interface .* of application '{key}'", by_itself.stdout), by_itself
         assert client.stdin is not None and client.stderr is not None
         client.stdin.write("what\n")
         client.stdin.flush()
