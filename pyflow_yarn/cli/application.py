@@ -19,9 +19,10 @@ from types import FrameType
 import msgspec
 
 from pyflow_yarn.cli.daemons import stop_daemons
-from pyflow_yarn.cli.jobs import TERMINAL_STATES
-from pyflow_yarn.client.launch import EXIT_PROGRAM_FAILED, EXIT_TERMINATED
+from pyflow_yarn.client.job_client import ENDED
+from pyflow_yarn.client.launch import EXIT_PROGRAM_FAILED
 from pyflow_yarn.client.rest import RestClient
+from pyflow_yarn.client.signals import EXIT_TERMINATED
 from pyflow_yarn.deployment.cluster import Endpoint
 from pyflow_yarn.deployment.daemons import SESSION, TASK_EXECUTOR, Places, Ready, read_ready
 from pyflow_yarn.deployment.layout import run_module_code
@@ -129,7 +130,7 @@ class _Application:
         self._await_client()
         jobs = self._states()
         # Those that the program did not wait for (execute_async, -d).
-        while self.client.returncode == 0 and not all(state in TERMINAL_STATES for state in jobs):
+        while self.client.returncode == 0 and not all(state in ENDED for state in jobs):
             time.sleep(POLL_SECONDS)
             jobs = self._states()
         if "FAILED" in jobs:

@@ -10,10 +10,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 
-from pyflow_yarn.cli.main import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK
+from pyflow_yarn.cli.main import EXIT_ERROR, EXIT_OK
 from pyflow_yarn.cli.options import ACTIONS, DYNAMIC_PROPERTY, FLAVOURS, GENERAL, HELP, Option
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine, parse
 from pyflow_yarn.client.configuration import configuration_directory, warn_about
+from pyflow_yarn.client.signals import exit_code
 from pyflow_yarn.configuration.distribution import bin_directory
 from pyflow_yarn.configuration.loading import load
 from pyflow_yarn.configuration.options import ENV_LOG_DIR, ENV_PID_DIR, ENV_SSH_OPTS, JOBMANAGER_RPC_ADDRESS, REST_PORT
@@ -65,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _tell(f"{error.filename2 or error.filename or 'A file'}: {error.strerror or error}.")
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
     return EXIT_ERROR
 
 

@@ -13,19 +13,19 @@ from pyflow_yarn.cli.options import DYNAMIC_PROPERTY, SAVEPOINT_DETACHED, SAVEPO
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
 from pyflow_yarn.client.clusters import running_cluster
 from pyflow_yarn.client.configuration import configuration_directory, warn, warn_about
+from pyflow_yarn.client.job_client import ENDED
 from pyflow_yarn.client.registered import on_registered_cluster
 from pyflow_yarn.client.rest import Conflict, RestClient
 from pyflow_yarn.configuration.loading import load
 from pyflow_yarn.configuration.options import EXECUTION_TARGET, YARN_APPLICATION_ID
 from pyflow_yarn.deployment.targets import LOCAL, YARN_APPLICATION, chosen_target
 from pyflow_yarn.errors import ClusterError, ConfigurationError, NotYetSupportedError, PyflowError
+from pyflow_yarn.yarn import APPLICATION_ID
 
 JOB_ID = re.compile(r"[0-9a-fA-F]{32}")
-APPLICATION_IDS = re.compile(r"application_\d+_\d+(,application_\d+_\d+)*")
 EXIT_OK = 0
 EXIT_ERROR = 1
 SCHEDULED_STATES = ("CREATED", "INITIALIZING")
-TERMINAL_STATES = ("FINISHED", "CANCELED", "FAILED")
 RUNNING_HEADER = "------------------ Running/Restarting Jobs -------------------"
 SCHEDULED_HEADER = "----------------------- Scheduled Jobs -----------------------"
 TERMINATED_HEADER = "---------------------- Terminated Jobs -----------------------"
@@ -63,12 +63,12 @@ def list_jobs(line: CommandLine) -> int:
             print(WAITING, flush=True)
             rows = _rows(rest)
         if running or every or neither:
-            shown = [row for row in rows if row.state not in (*SCHEDULED_STATES, *TERMINAL_STATES)]
+            shown = [row for row in rows if row.state not in (*SCHEDULED_STATES, *ENDED)]
             _block(RUNNING_HEADER, shown, "No running jobs.")
         if scheduled or every or neither:
             _block(SCHEDULED_HEADER, [row for row in rows if row.state in SCHEDULED_STATES], "No scheduled jobs.")
         if every:
-            _block(TERMINATED_HEADER, [row for row in rows if row.state in TERMINAL_STATES], "")
+            _block(TERMINATED_HEADER, [row for row in rows if row.state in ENDED], "")
 
     return _cluster_action(act)
 
@@ -170,8 +170,9 @@ def checkpoint(line: CommandLine) -> int:
 
 def _locators(line: CommandLine, missing: str) -> list[_Locator]:
     """The jobs that are meant: one by its id, or those of applications whose ids schedulers found in our output."""
-    if line.arguments and APPLICATION_IDS.fullmatch(line.arguments[0]):
-        return [_Locator(application_id, "") for application_id in line.arguments[0].split(",")]
+    words = line.arguments[0].split(",") if line.arguments else []
+    if words and all(map(APPLICATION_ID.fullmatch, words)):
+        return [_Locator(application_id, "") for application_id in words]
     return [_Locator("", _required_job_id(line, missing))]
 
 
@@ -179,7 +180,7 @@ def _job_id(rest: RestClient, locator: _Locator) -> str:
     if locator.job_id:
         return locator.job_id
     application_id = locator.application_id
-    found = [row.job_id for row in _rows(rest) if row.state not in TERMINAL_STATES]
+    found = [row.job_id for row in _rows(rest) if row.state not in ENDED]
     if not found:
         raise ClusterError(f"The application {application_id} runs no job.")
     if len(found) > 1:

@@ -7,8 +7,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import TypeVar
 
@@ -18,12 +17,13 @@ from pyflow_yarn.cli.options import FOLLOW, TASK_MANAGER
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine
 from pyflow_yarn.client.configuration import configuration_directory
 from pyflow_yarn.client.log_following import Follower
+from pyflow_yarn.client.signals import interrupted_by
 from pyflow_yarn.configuration.loading import load
 from pyflow_yarn.configuration.options import YARN_APPLICATION_ID
 from pyflow_yarn.deployment.yarn.deployer import YarnEdge
 from pyflow_yarn.deployment.yarn.properties_file import properties_file, read_properties_file
 from pyflow_yarn.errors import ClusterError, ExternalError, PyflowError
-from pyflow_yarn.yarn import ApplicationNotFoundError, ApplicationReport
+from pyflow_yarn.yarn import APPLICATION_ID, ApplicationNotFoundError, ApplicationReport
 from pyflow_yarn.yarn.aggregated_logs import AggregatedLogs
 from pyflow_yarn.yarn.container_logs import ContainerLogs, LogFile, LogsError, task_manager_container
 from pyflow_yarn.yarn.node_manager import NodeManagers
@@ -33,9 +33,7 @@ from pyflow_yarn.yarn.skein_adapter import APPLICATION_TYPE
 
 EXIT_OK = 0
 EXIT_ERROR = 1
-EXIT_TERMINATED = 143
 TASK_MANAGER_NAME = re.compile(r"(taskmanager-)?(\d+-)?[1-9]\d*", re.ASCII)
-APPLICATION_ID = re.compile(r"application_\d+_\d+")
 POLL_SECONDS = 1.0
 # A ResourceManager that is started anew, or gives over to another, is waited for.
 PATIENCE_SECONDS = 60.0
@@ -64,7 +62,7 @@ def logs(line: CommandLine) -> int:
     if task_manager is not None and not TASK_MANAGER_NAME.fullmatch(task_manager):
         raise ArgumentError(f'"{task_manager}" is no TaskManager: write its number, 2, or its name, taskmanager-1-2.')
     try:
-        with _terminable():
+        with interrupted_by(signal.SIGTERM):
             problems = _Logs(YarnEdge(configuration, os.environ), words[0], task_manager).show(line.has(FOLLOW))
     except PyflowError as error:
         problems = [str(error)]
@@ -72,16 +70,6 @@ def logs(line: CommandLine) -> int:
     for sentence in problems:
         sys.stderr.write(f"{sentence}\n")
     return EXIT_ERROR if problems else EXIT_OK
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the command the way Ctrl-C does."""
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EXIT_TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _configuration(line: CommandLine) -> Mapping[str, str]:

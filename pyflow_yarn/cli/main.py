@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 
 from pyflow_yarn.cli.options import ACTIONS, FLAVOURS, GENERAL, HELP
 from pyflow_yarn.cli.parser import ArgumentError, CommandLine, parse
+from pyflow_yarn.client.signals import exit_code
 
 EXIT_OK = 0
 EXIT_ERROR = 1
-EXIT_INTERRUPTED = 130
 HELP_HINT = "Use the help option (-h or --help) to get help on the command."
 ALIASES = {"run-application": "run"}
 
@@ -43,8 +43,8 @@ def guarded(command: Callable[[list[str]], int], words: list[str]) -> int:
         # The reader of our output has gone (flink list | head): nothing is left to say, also not at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_ERROR
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
     except Exception:
         return _internal_error()
     return code

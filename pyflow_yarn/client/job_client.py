@@ -20,6 +20,9 @@ from pyflow_yarn.errors import ClusterError, Domain, FailureInfo, PyflowError, U
 
 T = TypeVar("T")
 
+ENDED = frozenset(status.name for status in JobStatus if status.is_globally_terminal_state())
+"""The names of the states in which a job has ended for ever."""
+
 LONGEST_POLL = 10.0
 FIRST_PAUSE = 0.01
 LONGEST_PAUSE = 2.0

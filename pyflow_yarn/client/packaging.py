@@ -9,7 +9,7 @@ import msgspec
 
 from pyflow_yarn.client import sources
 from pyflow_yarn.client.blobs import Blob, bytes_blob, directory_blob, file_blob, zip_blob
-from pyflow_yarn.client.program import local_path
+from pyflow_yarn.client.program import is_remote, local_path
 from pyflow_yarn.client.rest import Body
 from pyflow_yarn.datastream.execution import JobFile
 from pyflow_yarn.errors import NotYetSupportedError, UserError
@@ -64,7 +64,7 @@ def package(files: Iterable[JobFile]) -> Package:
 
 def _checked(file: JobFile) -> str:
     what = f"{_ORIGIN[file.kind]} '{file.path}'"
-    if "://" in file.path and not file.path.startswith("file://"):
+    if is_remote(file.path):
         raise NotYetSupportedError(f"{what} is not on this machine: remote files come in a later version.")
     path = local_path(file.path)
     if not os.path.exists(path):

@@ -8,24 +8,24 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from types import FrameType
-from typing import NoReturn
 
 import msgspec
 
 from pyflow_yarn.client.failures import error_block
-from pyflow_yarn.client.job_client import RestJobClient
-from pyflow_yarn.client.launch import EXIT_INTERRUPTED, EXIT_PROGRAM_FAILED, EXIT_TERMINATED, Terminated
+from pyflow_yarn.client.job_client import ENDED, RestJobClient
+from pyflow_yarn.client.launch import EXIT_PROGRAM_FAILED
 from pyflow_yarn.client.program import Program
 from pyflow_yarn.client.rest import RestClient
 from pyflow_yarn.client.shipment import Shipment, shared_files
+from pyflow_yarn.client.signals import exit_code, interrupted_by
 from pyflow_yarn.configuration.attachment import client_timeout
 from pyflow_yarn.configuration.options import (
     EXECUTION_ATTACHED,
     EXECUTION_SHUTDOWN_ON_ATTACHED_EXIT,
 )
 from pyflow_yarn.deployment.yarn.deployer import YarnDeployer, YarnEdge
-from pyflow_yarn.deployment.yarn.running import YarnCluster
+from pyflow_yarn.deployment.yarn.lines import say
+from pyflow_yarn.deployment.yarn.running import ApplicationEndedError, YarnCluster
 from pyflow_yarn.errors import ExternalError, PyflowError
 from pyflow_yarn.yarn import ApplicationReport, FinalStatus
 from pyflow_yarn.yarn.application_file import ApplicationResult
@@ -36,7 +36,6 @@ LONGEST_POLL_SECONDS = 2.0
 PATIENCE_SECONDS = 300.0
 HEARTBEAT_SECONDS = 2.0
 CANCEL_SECONDS = 15.0
-ENDED = ("FINISHED", "CANCELED", "FAILED")
 
 
 def run_application(program: Program, configuration: Mapping[str, str]) -> int:
@@ -54,7 +53,11 @@ def run_application(program: Program, configuration: Mapping[str, str]) -> int:
         )
         cluster = YarnCluster(application_id, deployer.edge)
         if not attached:
-            cluster.announce()
+            try:
+                cluster.announce()
+            except ApplicationEndedError as ended:
+                # It was deployed, and its program was short.
+                say(str(ended), level="WARN")
             return 0
     return _Attached(cluster, deployer.edge, configuration).wait()
 
@@ -73,15 +76,14 @@ class _Attached:
 
     def wait(self) -> int:
         """The client's exit code."""
-        previous = signal.signal(signal.SIGTERM, _terminate)
-        try:
-            self._cluster.announce()
-            return self._await_end()
-        except KeyboardInterrupt as signalled:
-            self._interrupted()
-            return EXIT_TERMINATED if isinstance(signalled, Terminated) else EXIT_INTERRUPTED
-        finally:
-            signal.signal(signal.SIGTERM, previous)
+        with interrupted_by(signal.SIGTERM):
+            try:
+                with suppress(ApplicationEndedError):
+                    self._cluster.announce()
+                return self._await_end()
+            except KeyboardInterrupt as interrupt:
+                self._interrupted()
+                return exit_code(interrupt)
 
     def _await_end(self) -> int:
         began = answered = time.monotonic()
@@ -184,10 +186,6 @@ class _Attached:
                     return True
             time.sleep(POLL_SECONDS)
         return False
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 def _show(text: str) -> None:

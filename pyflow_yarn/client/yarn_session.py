@@ -7,13 +7,12 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Mapping
+from contextlib import suppress
 
 from pyflow_yarn.client.rest import RestClient
 from pyflow_yarn.client.shipment import shared_files
+from pyflow_yarn.client.signals import exit_code, interrupted_by
 from pyflow_yarn.configuration.options import EXECUTION_ATTACHED, YARN_APPLICATION_ID
 from pyflow_yarn.deployment.yarn.deployer import YarnDeployer, YarnEdge
 from pyflow_yarn.deployment.yarn.lines import SESSION_CLI, say, say_how_to_stop
@@ -38,15 +37,6 @@ STOP_SECONDS = 60.0
 POLL_SECONDS = 0.2
 LONGEST_COMMAND = 4096
 STANDARD_INPUT = 0
-SIGNALLED = 128
-"""What a shell adds to the number of the signal that ended a program."""
-
-
-class Signalled(KeyboardInterrupt):
-    """SIGTERM or SIGHUP arrived: the same as Ctrl-C, with another exit code."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 def run_session(configuration: Mapping[str, str], dynamic_properties: Mapping[str, str]) -> int:
@@ -55,14 +45,14 @@ def run_session(configuration: Mapping[str, str], dynamic_properties: Mapping[st
     ``dynamic_properties`` are noted for the commands that will use it.
     """
     try:
-        with _signals_interrupt():
+        with interrupted_by(signal.SIGTERM, signal.SIGHUP):
             session = Session.found(configuration) or Session.deployed(configuration, dynamic_properties)
             if EXECUTION_ATTACHED.read(configuration):
                 return session.attend()
             say_how_to_stop(session.cluster.application_id)
             return 0
     except KeyboardInterrupt as interrupt:
-        return _exit_code(interrupt)
+        return exit_code(interrupt)
 
 
 class Session:
@@ -114,7 +104,7 @@ class Session:
         try:
             report = self._await_end_or_stop()
         except KeyboardInterrupt as interrupt:
-            code, report = _exit_code(interrupt), None
+            code, report = exit_code(interrupt), None
         try:
             if report is not None:
                 return self._ended_by_itself(report)
@@ -225,23 +215,3 @@ class Commands:
         self._open = bool(piece)
         # A last line needs no end.
         self._text = (self._text + (piece or (b"\n" if self._text else b"")))[-LONGEST_COMMAND:]
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP are like Ctrl-C; what is ignored (by ``nohup``) stays ignored."""
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise Signalled(number)
-
-    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _exit_code(interrupt: KeyboardInterrupt) -> int:
-    return SIGNALLED + (interrupt.number if isinstance(interrupt, Signalled) else signal.SIGINT)

@@ -101,6 +101,13 @@ def test_detached_the_client_leaves_when_it_runs(run: Run, hadoop: Hadoop, hdfs_
     assert counted(hadoop, f"{hdfs_folder}/out") == {word: str(count) for word, count in text.counts.items()}
 
 
+def test_detached_a_program_may_have_ended_before_its_client_leaves(run: Run, hadoop: Hadoop, tmp_path: Path) -> None:
+    (tmp_path / "short.py").write_text("")
+    done = run("-d", tmp_path / "short.py")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert fate(hadoop, application_of(done)) == ("FINISHED", "SUCCEEDED", "")
+
+
 @ATTACHED
 def test_the_users_error_is_the_applications_and_in_its_logs(
     mode: str, run: Run, flink: Flink, hadoop: Hadoop, tmp_path: Path

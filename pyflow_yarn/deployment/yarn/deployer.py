@@ -43,15 +43,18 @@ SUBMISSION_SECONDS = 600.0
 SWEEP_SECONDS = 1.0
 RESOURCES_HINT_SECONDS = 60.0
 # Facts of the client's machine, or of its own cluster, that mean nothing in a container.
-_NOT_FOR_CONTAINERS = (
-    options.ENV_LOG_DIR,
-    options.TASKMANAGER_HOST,
-    options.TASKMANAGER_RESOURCE_ID,
-    options.REST_ADDRESS,
-    options.REST_PORT,
-    options.SECURITY_REST_TOKEN_FILE,
-    options.YARN_APPLICATION_ID,
-)
+_NOT_FOR_CONTAINERS = {
+    option.key
+    for option in (
+        options.ENV_LOG_DIR,
+        options.TASKMANAGER_HOST,
+        options.TASKMANAGER_RESOURCE_ID,
+        options.REST_ADDRESS,
+        options.REST_PORT,
+        options.SECURITY_REST_TOKEN_FILE,
+        options.YARN_APPLICATION_ID,
+    )
+}
 _BIND_HOSTS = (options.JOBMANAGER_BIND_HOST, options.TASKMANAGER_BIND_HOST)
 
 
@@ -96,7 +99,6 @@ class YarnDeployer:
             keytab=self.edge.login.keytab,
             principal=self.edge.login.principal,
         )
-
         self._yarn.prepare()
 
     def __enter__(self) -> YarnDeployer:
@@ -270,9 +272,7 @@ def _not_deployed(report: ApplicationReport) -> str:
 
 def container_configuration(configuration: Mapping[str, str]) -> dict[str, str]:
     """A client's configuration as it holds in containers; between hosts there is TLS unless something else is said."""
-    kept = {
-        key: value for key, value in configuration.items() if key not in {option.key for option in _NOT_FOR_CONTAINERS}
-    }
+    kept = {key: value for key, value in configuration.items() if key not in _NOT_FOR_CONTAINERS}
     for option in _BIND_HOSTS:
         if kept.get(option.key) == "localhost":
             say(f"Removing 'localhost' Key: '{option.key}' setting from effective configuration.")

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from pyflow_yarn.configuration.options import YARN_PROPERTIES_FILE_LOCATION
 from pyflow_yarn.errors import ConfigurationError, ExternalError
+from pyflow_yarn.yarn import APPLICATION_ID
 
 LARGEST = 65536
 _APPLICATION_ID = "applicationID"
@@ -84,7 +85,7 @@ def read_properties_file(path: Path) -> YarnSession | None:
     application_id = properties.get(_APPLICATION_ID, "").strip()
     if not application_id:
         raise _unusable(path, "names no application (applicationID)")
-    if not re.fullmatch(r"application_\d+_\d+", application_id):
+    if not APPLICATION_ID.fullmatch(application_id):
         raise _unusable(path, f"has an invalid applicationID ('{application_id}')")
     return YarnSession(application_id, _split(properties.get(_DYNAMIC_PROPERTIES, "")))
 

@@ -20,6 +20,10 @@ RESULT_SECONDS = 10.0
 POLL_SECONDS = 0.1
 
 
+class ApplicationEndedError(ClusterError):
+    """The application has ended, and its REST server with it."""
+
+
 class YarnCluster:
     """See ``Cluster``; the application goes on when its clients go."""
 
@@ -33,7 +37,7 @@ class YarnCluster:
         """Where the REST server is, as the application's folder tells this user; waits until it does."""
         deadline = time.monotonic() + ENDPOINT_SECONDS
         while (endpoint := self._published()) is None:
-            self.check()
+            self._require_running()
             if time.monotonic() > deadline:
                 raise ClusterError(
                     f"The application {self.application_id} has not told within {ENDPOINT_SECONDS:.0f} s where its"
@@ -50,7 +54,7 @@ class YarnCluster:
         return Endpoint(found.rest_address, found.token)
 
     def announce(self) -> Endpoint:
-        """Say where the REST server is, as Flink does."""
+        """Say where the REST server is, as Flink does; ``ApplicationEndedError`` if there is none any more."""
         endpoint = self.endpoint()
         say(f"Found Web Interface {endpoint.address} of application '{self.application_id}'.")
         return endpoint
@@ -92,13 +96,16 @@ class YarnCluster:
 
     def check(self) -> Endpoint | None:
         """See ``Cluster``: another attempt at running the master is somewhere else."""
+        self._require_running()
+        return self._published()
+
+    def _require_running(self) -> None:
         report = self._edge.resource_manager.report(self.application_id)
         if report.ended:
-            raise ClusterError(
+            raise ApplicationEndedError(
                 f"The Yarn application {self.application_id} doesn't run anymore. It has previously completed with"
                 f" final status: {report.final_status}"
             )
-        return self._published()
 
     def stop(self) -> None:
         """The application goes on."""
