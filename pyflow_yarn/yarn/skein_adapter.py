@@ -7,6 +7,7 @@ alone.
 
 from __future__ import annotations
 
+import getpass
 import os
 import queue
 import shutil
@@ -30,8 +31,10 @@ from pyflow_yarn.yarn import (
     ProcessSpec,
 )
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
-from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
+from pyflow_yarn.yarn.node_manager import NodeManagers
+from pyflow_yarn.yarn.resource_manager import ContainerReport, RefusedError, ResourceManager
 from pyflow_yarn.yarn.skein_overlay import CACHE, FOLDER, overlay_key, write_overlay
+from pyflow_yarn.yarn.start_failures import WORKER_ERRORS, complaint
 from pyflow_yarn.yarn.submission import Place, can_be_looked_at, can_submit, submit
 
 HEARTBEAT_MS = 500
@@ -43,6 +46,8 @@ APPLICATION_TYPE = "Apache Flink"
 CONFIGURATION_FOLDER = "hadoop-conf"
 # Short-lived processes start fastest so; skein's overview page needs the package opened from Java 17 on.
 _JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# What skein says of every container whose process failed, and nothing of why.
+_EXITED = "Container failed during execution"
 _MASTER_JAVA_OPTIONS = ("--add-opens=java.base/java.util=ALL-UNNAMED", *_JAVA_OPTIONS)
 
 
@@ -148,8 +153,10 @@ class SkeinYarn:
     def containers(self, application_id: str) -> SkeinContainers:
         """The master's side of an application that this object has submitted, from outside of it."""
         address = self.report(application_id).master_address
+        nodes = NodeManagers(self._configuration.web_scheme, self._user)
         with _errors(f"The master of {application_id} does not answer"), _quiet():
-            return SkeinContainers(_skein().ApplicationClient(address, application_id, security=self._security()))
+            client = _skein().ApplicationClient(address, application_id, security=self._security())
+            return SkeinContainers(client, nodes)
 
     def _driver(self) -> Any:
         with self._lock:
@@ -277,8 +284,9 @@ def check_programs() -> None:
 class SkeinContainers:
     """See ``Containers``. One thread asks for containers, ends them, and looks for what has changed."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, nodes: NodeManagers) -> None:
         self._client = client
+        self._nodes = nodes
         self._wishes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._listener: ContainerListener
@@ -289,8 +297,9 @@ class SkeinContainers:
     @classmethod
     def of_this_container(cls) -> SkeinContainers:
         """Those of the application whose master this process belongs to."""
+        nodes = NodeManagers(HadoopConfiguration.of_environment(os.environ).web_scheme, getpass.getuser())
         with _errors("skein's ApplicationMaster does not answer"), _quiet():
-            return cls(_skein().ApplicationClient.from_current())
+            return cls(_skein().ApplicationClient.from_current(), nodes)
 
     def start(self, listener: ContainerListener) -> None:
         """See ``Containers``."""
@@ -365,19 +374,23 @@ class SkeinContainers:
                 if key not in self._started and ended[key].start_time is not None:
                     self._tell_started(key, ended[key])
                 self._started.discard(key)
-                self._listener.container_ended(self._names.pop(key), _reason(ended[key]))
+                self._listener.container_ended(self._names.pop(key), self._reason(ended[key]))
 
     def _tell_started(self, key: str, container: Any) -> None:
         self._started.add(key)
         node = container.yarn_node_http_address.rpartition(":")[0]
         self._listener.container_started(self._names[key], container.yarn_container_id, node)
 
-
-def _reason(container: Any) -> str:
-    state = str(container.state)
-    if state == "KILLED":
-        return "It was released."
-    return "Its process has ended by itself." if state == "SUCCEEDED" else str(container.exit_message)
+    def _reason(self, container: Any) -> str:
+        state, message = str(container.state), str(container.exit_message)
+        if state == "KILLED":
+            return "It was released."
+        if state == "SUCCEEDED":
+            return "Its process has ended by itself."
+        if not message.startswith(_EXITED):
+            return message
+        report = ContainerReport(container.yarn_container_id, container.yarn_node_http_address)
+        return complaint(self._nodes, report, WORKER_ERRORS) or message
 
 
 def _driver_options() -> list[str]:

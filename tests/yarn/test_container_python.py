@@ -17,10 +17,12 @@ from pyflow_yarn.deployment.yarn.unpacking import WRONG_NODE
 from tests.conftest import CHECKOUT, Completed, Flink
 from tests.hadoop.cluster import Hadoop
 from tests.yarn.test_application import application_of, fate
+from tests.yarn.test_session import Sessions
 
 UNPACKED = re.compile(r".*/usercache/[^/]+/filecache/\d+/(environment|pyflow)\.tar\.gz\.unpacked")
 PROGRAM = """
-import importlib.util, json, sys
+import json, sys
+from importlib.util import find_spec
 import pyflow_yarn
 from pyflow_yarn.datastream import StreamExecutionEnvironment
 
@@ -28,7 +30,7 @@ def here():
     return {
         "prefix": sys.prefix,
         "code": pyflow_yarn.__path__[0].rpartition("/")[0],
-        "brought": [name for name in ("of_the_environment", "of_the_users") if importlib.util.find_spec(name)],
+        "brought": [name for name in ("of_the_environment", "of_the_users") if find_spec(name)],
     }
 
 def tell(output):
@@ -55,10 +57,10 @@ class Told:
     def run(self, *options: str) -> Completed:
         """How its client ended."""
         words = (self._folder / "tells.py", self._folder / "main", self._folder / "worker")
+        target = () if "-t" in options else ("-t", "yarn-application")
         return self._flink(
             "run",
-            "-t",
-            "yarn-application",
+            *target,
             *options,
             *words,
             env={**self._hadoop.exports, **self.variables},
@@ -76,6 +78,11 @@ class Told:
 @pytest.fixture
 def program(flink: Flink, hadoop: Hadoop, tmp_path: Path) -> Told:
     return Told(flink, hadoop, tmp_path)
+
+
+@pytest.fixture
+def sessions(flink: Flink, hadoop: Hadoop) -> Sessions:
+    return Sessions(flink, hadoop)
 
 
 def cached(hadoop: Hadoop) -> dict[str, int]:
@@ -129,9 +136,54 @@ def test_an_interpreter_of_the_nodes_needs_no_copy(program: Told) -> None:
         assert place["code"] == str(CHECKOUT)
 
 
-def test_an_interpreter_that_nodes_have_not(program: Told, hadoop: Hadoop) -> None:
-    done = program.run("-pyexec", "/nowhere/python")
-    assert done.returncode == 1
-    state, status, diagnostics = fate(hadoop, application_of(done))
+WRONG = re.compile(
+    r"The application (application_\d+_\d+) has no Python that works: \S+: /nowhere/python \(python\.executable\): its"
+    r" interpreter does not work on this node \(status 127: .*No such file or directory\): install Python 3\.11 or"
+    r" later there with pyflow's requirements, or leave python\.executable \(-pyexec\) out, and nodes get a copy of the"
+    r" client's environment\.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "attempts", "code"),
+    [("yarn-application", 2, 1), ("yarn-application -d", 1, 1), ("yarn-per-job", 1, 31), ("yarn-session", 1, 1)],
+)
+def test_an_interpreter_that_nodes_have_not(
+    target: str, attempts: int, code: int, program: Told, sessions: Sessions, hadoop: Hadoop
+) -> None:
+    options = ("-Dpython.executable=/nowhere/python", f"-Dyarn.application-attempts={attempts}")
+    in_session = target == "yarn-session"
+    done = sessions.run("-d", *options) if in_session else program.run("-t", *target.split(), *options)
+    assert done.returncode == code, done
+    (application,) = WRONG.findall(done.stderr)
+    assert done.stderr.rpartition("\n\n")[2].count("\n") == 1
+    state, status, diagnostics = fate(hadoop, application)
     assert (state, status) == ("FINISHED", "FAILED")
     assert f"exit code {WRONG_NODE}" in diagnostics
+
+
+def broken_where(condition: str, folder: Path) -> str:
+    """An interpreter that does not work where the shell finds the condition true."""
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nif {condition}; then echo "no disk" >&2; exit 5; fi\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return str(python)
+
+
+def test_an_interpreter_that_one_node_has_not_costs_an_attempt(program: Told, tmp_path: Path) -> None:
+    python = broken_where('[ "${CONTAINER_ID%_01_000001}" != "$CONTAINER_ID" ]', tmp_path)
+    program.told("-pyexec", python)
+
+
+def test_an_interpreter_that_does_not_work_for_task_managers(program: Told, tmp_path: Path) -> None:
+    python = broken_where('[ -n "$BROKEN" ]', tmp_path)
+    done = program.run(
+        *("-pyexec", python, "-Dcontainerized.taskmanager.env.BROKEN=1"),
+        *("-Dslot.request.timeout=5 s", "-Dresourcemanager.start-worker.max-failure-rate=1"),
+    )
+    assert done.returncode == 31, done
+    assert re.search(
+        r"TaskManagers ended within a minute before they were ready, the last one taskmanager-1-\d+ on \S+: \S+:"
+        rf" {python} \(python\.executable\): its interpreter does not work on this node \(status 5: no disk\): install",
+        done.stderr,
+    )

@@ -21,6 +21,7 @@ from pyflow_yarn.deployment.yarn.lines import YARN_CLIENT, say
 from pyflow_yarn.deployment.yarn.login import log_in_to
 from pyflow_yarn.deployment.yarn.sizes import container_sizes
 from pyflow_yarn.deployment.yarn.staging import Staging
+from pyflow_yarn.deployment.yarn.unpacking import LINGER
 from pyflow_yarn.deployment.yarn.validation import DEFAULT_QUEUE, validate
 from pyflow_yarn.errors import ClusterError, PyflowError
 from pyflow_yarn.yarn import (
@@ -34,6 +35,7 @@ from pyflow_yarn.yarn import (
 from pyflow_yarn.yarn.application_file import FILE_NAME, ApplicationFile, write_application_file
 from pyflow_yarn.yarn.resource_manager import ResourceManager
 from pyflow_yarn.yarn.skein_adapter import APPLICATION_TYPE, CONFIGURATION_FOLDER, SkeinYarn
+from pyflow_yarn.yarn.start_failures import MASTER_ERRORS, WORKER_ERRORS
 
 ATTEMPTS = 2
 """As many as YARN allows by default; the jobs are on HDFS, so that a second attempt goes on with them."""
@@ -41,6 +43,7 @@ ATTEMPTS = 2
 POLL_SECONDS = 0.1
 SUBMISSION_SECONDS = 600.0
 SWEEP_SECONDS = 1.0
+LINGER_SECONDS = 3
 RESOURCES_HINT_SECONDS = 60.0
 # Facts of the client's machine, or of its own cluster, that mean nothing in a container.
 _NOT_FOR_CONTAINERS = {
@@ -197,7 +200,7 @@ class YarnDeployer:
                 viewers=_principals(options.YARN_VIEW_ACLS.read(configuration)),
                 modifiers=_principals(options.YARN_MODIFY_ACLS.read(configuration)),
                 master=ProcessSpec(
-                    _command(python, "pyflow_runtime.entrypoint.application_master", "jobmanager"),
+                    _command(python, "pyflow_runtime.entrypoint.application_master", MASTER_ERRORS, LINGER_SECONDS),
                     memory_mb=master.memory_mb,
                     vcores=master.vcores,
                     files={FILE_NAME: own, **python.files, **shared, **files},
@@ -205,7 +208,7 @@ class YarnDeployer:
                     node_label=options.YARN_APPLICATION_NODE_LABEL.read(configuration) or "",
                 ),
                 worker=ProcessSpec(
-                    _command(python, "pyflow_runtime.entrypoint.yarn_taskmanager", "taskmanager"),
+                    _command(python, "pyflow_runtime.entrypoint.yarn_taskmanager", WORKER_ERRORS),
                     memory_mb=worker.memory_mb,
                     vcores=worker.vcores,
                     files={FILE_NAME: own, **python.files, **shared},
@@ -280,11 +283,15 @@ def container_configuration(configuration: Mapping[str, str]) -> dict[str, str]:
     return {options.SECURITY_SSL_INTERNAL_ENABLED.key: "true", **kept}
 
 
-def _command(python: ContainerPython, module: str, name: str) -> str:
-    """The script of a container: one of our modules, its output in the container's log folder."""
+def _command(python: ContainerPython, module: str, errors: str, linger: int = 0) -> str:
+    """The script of a container: one of our modules, its output in the container's log folder.
+
+    Without a Python that works it lingers for so many seconds, in which a client finds out why.
+    """
     logs = '"${LOG_DIRS%%,*}"'
     return (
-        f"exec >{logs}/{name}.out 2>{logs}/{name}.err\n"
+        f"exec >{logs}/{errors.removesuffix('.err')}.out 2>{logs}/{errors}\n"
+        f"{LINGER}={linger}\n"
         f"{python.commands}"
         f"export HADOOP_CONF_DIR=$PWD/{CONFIGURATION_FOLDER}\n"
         f"exec {python.run(module)}\n"

@@ -12,11 +12,14 @@ from pyflow_yarn.deployment.yarn.deployer import YarnEdge
 from pyflow_yarn.deployment.yarn.lines import say
 from pyflow_yarn.errors import ClusterError, ExternalError, PyflowError
 from pyflow_yarn.filesystem import file_system, join
-from pyflow_yarn.yarn import ApplicationNotFoundError
+from pyflow_yarn.yarn import ApplicationNotFoundError, ApplicationReport
 from pyflow_yarn.yarn.application_file import ENDPOINT_NAME, RESULT_NAME, ApplicationEndpoint, ApplicationResult
+from pyflow_yarn.yarn.node_manager import NodeManagers
+from pyflow_yarn.yarn.start_failures import MASTER_ERRORS, complaint
 
 ENDPOINT_SECONDS = 60.0
 RESULT_SECONDS = 10.0
+COMPLAINT_SECONDS = 0.5
 POLL_SECONDS = 0.1
 
 
@@ -36,8 +39,13 @@ class YarnCluster:
     def endpoint(self) -> Endpoint:
         """Where the REST server is, as the application's folder tells this user; waits until it does."""
         deadline = time.monotonic() + ENDPOINT_SECONDS
+        said, next_look = "", 0.0
         while (endpoint := self._published()) is None:
-            self._require_running()
+            if time.monotonic() >= next_look:
+                said = self._complaint() or said
+                next_look = time.monotonic() + COMPLAINT_SECONDS
+            # There may be another attempt, on another node.
+            self._require_running(said)
             if time.monotonic() > deadline:
                 raise ClusterError(
                     f"The application {self.application_id} has not told within {ENDPOINT_SECONDS:.0f} s where its"
@@ -53,6 +61,12 @@ class YarnCluster:
         found = msgspec.json.decode(content, type=ApplicationEndpoint)
         return Endpoint(found.rest_address, found.token)
 
+    def _complaint(self) -> str:
+        """Why the master's container has no Python, as long as it says so."""
+        masters = self._edge.resource_manager.masters(self.application_id)
+        nodes = NodeManagers(self._edge.hadoop.web_scheme, self._edge.user)
+        return complaint(nodes, masters[-1], MASTER_ERRORS) if masters else ""
+
     def announce(self) -> Endpoint:
         """Say where the REST server is, as Flink does; ``ApplicationEndedError`` if there is none any more."""
         endpoint = self.endpoint()
@@ -63,7 +77,7 @@ class YarnCluster:
         """Look whether it runs, and say where its REST server is; ``ClusterError`` in Flink's words if it does not."""
         key = self.application_id
         try:
-            report = self._edge.resource_manager.report(key)
+            report = self._report()
         except ApplicationNotFoundError:
             raise ClusterError(
                 f"Couldn't retrieve Yarn cluster: Application with id '{key}' doesn't exist in RM. Please check that"
@@ -99,13 +113,19 @@ class YarnCluster:
         self._require_running()
         return self._published()
 
-    def _require_running(self) -> None:
-        report = self._edge.resource_manager.report(self.application_id)
+    def _require_running(self, complaint_of_master: str = "") -> None:
+        report = self._report()
+        if report.ended and complaint_of_master:
+            raise ClusterError(f"The application {self.application_id} has no Python that works: {complaint_of_master}")
         if report.ended:
+            why = report.diagnostics.partition("\n")[0]
             raise ApplicationEndedError(
                 f"The Yarn application {self.application_id} doesn't run anymore. It has previously completed with"
-                f" final status: {report.final_status}"
+                f" final status: {report.final_status}{why and f' ({why})'}"
             )
+
+    def _report(self) -> ApplicationReport:
+        return self._edge.resource_manager.report(self.application_id)
 
     def stop(self) -> None:
         """The application goes on."""

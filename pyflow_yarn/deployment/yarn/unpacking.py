@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import shlex
 
+from pyflow_yarn.yarn.start_failures import COMPLAINT
+
 DAMAGED_ARCHIVE = 65
 NO_ARCHIVE = 66
 WRONG_NODE = 69
@@ -19,11 +21,20 @@ CANNOT_UNPACK = 73
 LONGEST_WAIT = 300
 """Seconds for which a container waits for another one's unpacking, before it unpacks for itself."""
 
+LINGER = "pyflow_linger"
+"""Variable of the shell: seconds for which it stays when it has said what is wrong, so that somebody can read it."""
+
+_NO_PYTHON = (
+    "install Python 3.11 or later there with pyflow's requirements, or leave python.executable (-pyexec) out, and nodes"
+    " get a copy of the client's environment"
+)
 _BRING_ONE = "or name an archive that was made on one with -pyarch, and its interpreter with -pyexec"
+_LIKE_NODES = f"submit from a machine whose Linux is as old as the nodes', {_BRING_ONE}"
 
 PRELUDE = f"""\
 pyflow_fail() {{
-    echo "pyflow: $(uname -n): $2" >&2
+    echo "{COMPLAINT}$(uname -n): $2" >&2
+    sleep "${{{LINGER}:-0}}"
     exit "$1"
 }}
 
@@ -67,6 +78,10 @@ pyflow_unpack() {{
         # What the shell itself says: it cannot write the lock.
         [ $pyflow_status -ge {DAMAGED_ARCHIVE} ] || pyflow_status={CANNOT_UNPACK}
     done
+    case $pyflow_status in
+        {DAMAGED_ARCHIVE}) pyflow_said="$pyflow_said: delete it below .flink/cache on HDFS, and submit again." ;;
+        {CANNOT_UNPACK}) pyflow_said="$pyflow_said: make room for it (yarn.nodemanager.local-dirs)." ;;
+    esac
     pyflow_fail $pyflow_status "cannot unpack $1 in $pyflow_place: $pyflow_said"
 }}
 
@@ -76,16 +91,15 @@ pyflow_machine() {{
  and the Python environment is for $1: have nodes chosen by a label (yarn.application.node-label), {_BRING_ONE}."
 }}
 
-# Arguments: interpreter, Python code, y of the glibc 2.y that it needs. Says what is wrong.
+# Arguments: interpreter, Python code, y of the glibc 2.y that it needs, what to do otherwise. Says what is wrong.
 pyflow_try() {{
     said=$("$1" -I -c "$2" 2>&1) && return
     status=$?
     glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null)
     if [ "${{glibc#glibc 2.}}" -lt "$3" ] 2>/dev/null; then
-        echo "this node has $glibc, and the Python environment needs glibc 2.$3: submit from a machine whose Linux is\\
- as old as the nodes', {_BRING_ONE}."
+        echo "this node has $glibc, and the Python environment needs glibc 2.$3: $4."
     else
-        echo "its interpreter does not work on this node (status $status): $(echo "$said" | tail -n 1)"
+        echo "its interpreter does not work on this node (status $status: $(echo "$said" | tail -n 1)): $4."
     fi
     return 1
 }}
@@ -108,7 +122,7 @@ def unpack_environment(archive: str, machine: str, glibc: int) -> str:
     ``archive`` is its name in the container. Where it cannot be had or does not work, the shell ends with one of the
     exit codes above and a sentence on standard error.
     """
-    trial = f'pyflow_try "$unpacked/bin/python" "{_TRIAL}" {glibc}'
+    trial = f'pyflow_try "$unpacked/bin/python" "{_TRIAL}" {glibc} "{_LIKE_NODES}"'
     return (
         f"pyflow_machine {shlex.quote(machine)}\n"
         f"pyflow_unpack {shlex.quote(archive)} {shlex.quote(trial)}\n"
@@ -127,7 +141,7 @@ def unpack_brought(archive: str, folder: str, interpreter: str, machine: str) ->
     ``interpreter`` is the path of the interpreter inside the archive.
     ``machine`` is "" where that is a link to the node's.
     """
-    trial = f'pyflow_try "$unpacked/"{shlex.quote(interpreter)} "{_TRIAL_OF_OTHERS}" 0'
+    trial = f'pyflow_try "$unpacked/"{shlex.quote(interpreter)} "{_TRIAL_OF_OTHERS}" 0 "bring one for the nodes"'
     return (
         f"pyflow_machine {shlex.quote(machine)}\n"
         f"pyflow_unpack {shlex.quote(archive)} {shlex.quote(trial)}\n"
@@ -139,7 +153,7 @@ def unpack_brought(archive: str, folder: str, interpreter: str, machine: str) ->
 def use_python(executable: str) -> str:
     """Shell commands that set ``$python`` to an interpreter that nodes have by themselves, and try it."""
     path = shlex.quote(executable)
-    trial = f'pyflow_try {path} "{_TRIAL_OF_NODES}" 0'
+    trial = f'pyflow_try {path} "{_TRIAL_OF_NODES}" 0 "{_NO_PYTHON}"'
     return (
         f"python={path}\n"
         f"pyflow_said=$({trial}) || pyflow_fail {WRONG_NODE} {path}' (python.executable): '\"$pyflow_said\"\n"

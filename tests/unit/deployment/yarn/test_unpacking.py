@@ -15,6 +15,7 @@ import pytest
 from pyflow_yarn.deployment.yarn.unpacking import (
     CANNOT_UNPACK,
     DAMAGED_ARCHIVE,
+    LINGER,
     NO_ARCHIVE,
     PRELUDE,
     WRONG_NODE,
@@ -168,7 +169,7 @@ def test_a_full_disk(node: Node) -> None:
     assert (code, output) == (CANNOT_UNPACK, "")
     assert complaint == (
         f"pyflow: {platform.node()}: cannot unpack {NAME} in {node.container()}:"
-        " tar: lib/data: Cannot write: No space left on device"
+        " tar: lib/data: Cannot write: No space left on device: make room for it (yarn.nodemanager.local-dirs)."
     )
     assert not [*node.cache.glob("*.new.*"), *node.container().glob("*.new.*")]
 
@@ -192,6 +193,7 @@ def test_a_damaged_archive(node: Node, damage: str) -> None:
     assert complaint.startswith(
         f"pyflow: {platform.node()}: cannot unpack {NAME} in {node.container()}: the archive is"
     )
+    assert complaint.endswith(": delete it below .flink/cache on HDFS, and submit again.")
     assert len(complaint.splitlines()) == 1
     assert not [*node.cache.glob("*.new.*"), *node.container().glob("*.new.*")]
 
@@ -232,8 +234,16 @@ def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
     code, _, complaint = node.run(node.container())
     assert code == WRONG_NODE
     assert complaint.endswith(
-        ": its interpreter does not work on this node (status 127): cannot open shared object file"
+        ": its interpreter does not work on this node (status 127: cannot open shared object file): submit from a"
+        " machine whose Linux is as old as the nodes', or name an archive that was made on one with -pyarch, and its"
+        " interpreter with -pyexec."
     )
+
+
+def test_it_lingers_for_whoever_wants_to_know_why(node: Node) -> None:
+    node.tool("sleep", f'echo "$1" >{node.folder}/slept')
+    assert node.run(node.container(), f"{LINGER}=7\n{use_python('/nowhere/python')}")[0] == WRONG_NODE
+    assert (node.folder / "slept").read_text() == "7\n"
 
 
 def test_code_needs_no_trial(node: Node) -> None:
@@ -255,9 +265,11 @@ def test_an_archive_of_the_users_is_a_folder_of_the_container(node: Node, machin
         ("exit 0", ""),
         (
             "echo 'it is Python 3.9, and jobs need 3.11 or later' >&2; exit 1",
-            "its interpreter does not work on this node (status 1): it is Python 3.9, and jobs need 3.11 or later",
+            "its interpreter does not work on this node (status 1: it is Python 3.9, and jobs need 3.11 or later):"
+            " install Python 3.11 or later there with pyflow's requirements, or leave python.executable (-pyexec) out,"
+            " and nodes get a copy of the client's environment.",
         ),
-        (None, "its interpreter does not work on this node (status 127)"),
+        (None, "its interpreter does not work on this node (status 127: "),
     ],
 )
 def test_an_interpreter_that_nodes_have(node: Node, script: str | None, complaint: str) -> None:
