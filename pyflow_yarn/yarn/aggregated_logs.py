@@ -244,10 +244,10 @@ class _OfIFile:
 
 def _log(fields: dict[str, Any]) -> _Found:
     region = Region(int(fields["startIndex"]), int(fields["fileCompressedSize"]))
-    container = str(fields["containerId"])
-    if not CONTAINER_ID.fullmatch(container):
+    container, size = str(fields["containerId"]), int(fields["fileSize"])
+    if not CONTAINER_ID.fullmatch(container) or size < 0:
         raise ValueError(container)
-    return _Found(container, str(fields["fileName"]), region, 0, int(fields["fileSize"]))
+    return _Found(container, str(fields["fileName"]), region, 0, size)
 
 
 class _Counted:
