@@ -198,6 +198,10 @@ class Hadoop:
         """One application, as YARN's REST interface tells it."""
         return dict(self.rm(f"cluster/apps/{application}")["app"])
 
+    def page(self, application: str, path: str) -> dict[str, Any]:
+        """What YARN's proxy shows of an application's own pages."""
+        return _get(f"{self.rm_address}/proxy/{application}/{path}")
+
     def kill_application(self, application: str) -> None:
         """Have YARN kill an application, and wait until it has ended."""
         self.rm(f"cluster/apps/{application}/state", "PUT", {"state": "KILLED"})

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -212,7 +211,7 @@ class Running:
 
     def job(self) -> str:
         """The id of its job."""
-        (row,) = _get(f"{self.hadoop.rm_address}/proxy/{self.application}/jobs/overview")["jobs"]
+        (row,) = self.hadoop.page(self.application, "jobs/overview")["jobs"]
         return str(row["jid"])
 
     def await_attempts(self, count: int) -> None:
@@ -360,24 +359,15 @@ def test_the_proxy_link_shows_the_job_and_changes_nothing(
     flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
 ) -> None:
     job = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2")
-    proxy = f"{hadoop.rm_address}/proxy/{job.application}"
-    overview = _get(f"{proxy}/jobs/overview")
-    (row,) = overview["jobs"]
+    (row,) = hadoop.page(job.application, "jobs/overview")["jobs"]
     assert (row["name"], row["state"]) == ("word count", "RUNNING")
     assert row["tasks"]["running"] >= 2
-    assert _get(f"{proxy}/overview")["taskmanagers"] == 2
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        _get(f"{proxy}/jobs/{row['jid']}/yarn-cancel")
+    assert hadoop.page(job.application, "overview")["taskmanagers"] == 2
+    with pytest.raises(OSError, match=": 403 "):
+        hadoop.page(job.application, f"jobs/{row['jid']}/yarn-cancel")
     code, stdout, _ = job.finish()
     assert code == 0, stdout
     assert fate(hadoop, job.application)[1] == "SUCCEEDED"
-
-
-def _get(url: str) -> dict[str, Any]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=30) as response:
-        found: dict[str, Any] = json.load(response)
-    return found
 
 
 def test_secrets_are_seen_by_nobody_else(

@@ -145,6 +145,7 @@ def test_detached_it_takes_jobs_until_somebody_stops_it(
         "Apache Flink",
         "RUNNING",
     )
+    assert hadoop.page(key, "overview")["slots-total"] == 0, "its pages are there when its client leaves"
 
     text = word_file(lines=1000)
     hadoop.put(f"{hdfs_folder}/in", text.path.read_bytes())

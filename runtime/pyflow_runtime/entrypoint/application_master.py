@@ -121,14 +121,13 @@ class ApplicationMaster:
         self._start_job_manager()
         if self._application.program:
             self._start_program()
-        connecting = self._loop.run_in_executor(None, self._connect_containers)
-        publishing = self._loop.run_in_executor(None, self._publish_endpoint)
         try:
-            self._containers = await connecting
+            self._containers = await self._loop.run_in_executor(None, self._connect_containers)
             self._containers.start(self)
             for name, task_manager in self._task_managers.items():
                 self._request(name, task_manager)
-            await publishing
+            # Clients that leave by it find the pages as well.
+            await self._loop.run_in_executor(None, self._publish_endpoint)
             result = await self._end
         except PyflowError as error:
             logger.error("%s", error)
