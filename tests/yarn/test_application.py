@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import os
@@ -15,7 +16,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyflow_yarn.yarn.application_file import ApplicationFile
+from pyflow_runtime.security.join_tokens import JoinRefusedError
+from pyflow_runtime.security.joining import join
+from pyflow_yarn.yarn.application_file import (
+    JOB_MANAGER_VARIABLE,
+    JOIN_TOKEN_VARIABLE,
+    TASK_MANAGER_VARIABLE,
+    ApplicationFile,
+)
 from tests.conftest import CHECKOUT, Completed, Flink, WordFile
 from tests.hadoop.cluster import ENDED, Hadoop, wait_until
 
@@ -373,24 +381,57 @@ def test_the_proxy_link_shows_the_job_and_changes_nothing(
 def test_secrets_are_seen_by_nobody_else(
     flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
 ) -> None:
-    application = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2")
+    application = Running(flink, hadoop, hdfs_folder, tmp_path, "-p", "2", *RESTARTS)
     key = application.application
     folder = next(path for path in hadoop.staging_folders() if key in path)
     assert _modes(hadoop, folder) == {"700"}, "nobody else gets to what is in the folder"
-    (file,) = (path for path in _files(hadoop, folder) if path.endswith("/application.bin"))
-    content = msgspec.msgpack.decode(hadoop.get(file), type=ApplicationFile)
-    secrets = [secret.encode() for secret in (content.secret, content.token, content.pages)]
+    content = msgspec.msgpack.decode(hadoop.get(_named(hadoop, folder, "application.bin")), type=ApplicationFile)
+    of_workers = msgspec.msgpack.decode(hadoop.get(_named(hadoop, folder, "taskmanager.bin")))
+    assert set(of_workers) == {"version", "configuration", "secret"}
+    secrets = [content.secret, content.token, content.pages]
+    assert of_workers["secret"] == content.secret
+    assert not [secret for secret in secrets if secret in of_workers["configuration"].values()]
+    containers = [
+        Path("/proc", line.partition(":")[0], "cwd").resolve()
+        for line in hadoop.processes(key)
+        if ": pyflow taskmanager " in line
+    ]
+    told = [_variables(container) for container in containers]
+    tokens = {variables[JOIN_TOKEN_VARIABLE] for variables in told}
+    assert len(tokens) == 2
+    assert [(container / "application.bin").exists() for container in containers] == [False, False]
     for line in hadoop.processes(key):
         process = Path("/proc", line.partition(":")[0])
-        shown = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-        assert not [secret for secret in secrets if secret in shown], line
+        command, environment = ((process / name).read_text(errors="replace") for name in ("cmdline", "environ"))
+        assert not [secret for secret in secrets if secret in command + environment], line
+        assert not [token for token in tokens if token in command], line
+    application.kill("jobmanager")
+    application.await_attempts(4)
+    for variables, name, reason in (
+        *((variables, variables[TASK_MANAGER_VARIABLE], "its join token has been used") for variables in told),
+        (told[0], "taskmanager-1-99", "it has no container"),
+    ):
+        address, token = variables[JOB_MANAGER_VARIABLE], variables[JOIN_TOKEN_VARIABLE]
+        with pytest.raises(JoinRefusedError, match=f"'{name}' may not join: {reason}"):
+            asyncio.run(join(address, name, content.secret, token, tmp_path / "stolen"))
     logs = flink("logs", key, env=hadoop.exports)
-    assert "jobmanager.log" in logs.stdout
-    assert not [secret for secret in secrets if secret.decode() in logs.stdout]
+    assert "may not join: its join token has been used" in logs.stdout
     code, stdout, stderr = application.finish()
     assert code == 0, stderr
-    assert not [secret for secret in secrets if secret.decode() in stdout]
+    assert not [secret for secret in (*secrets, *tokens) if secret in logs.stdout + stdout]
     assert fate(hadoop, key)[1] == "SUCCEEDED"
+
+
+def _variables(container: Path) -> dict[str, str]:
+    """What YARN was told to set in a container, as its script there says; a process's title overwrites its own."""
+    script = (container / "launch_container.sh").read_text()
+    return dict(re.findall(r'^export (PYFLOW_\w+)="(.*)"$', script, re.MULTILINE))
+
+
+def _named(hadoop: Hadoop, folder: str, name: str) -> str:
+    """The only file of that name below a folder."""
+    (found,) = (path for path in _files(hadoop, folder) if path.endswith(f"/{name}"))
+    return found
 
 
 def _statuses(hadoop: Hadoop, path: str) -> list[dict[str, Any]]:

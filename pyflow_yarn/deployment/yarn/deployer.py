@@ -32,7 +32,13 @@ from pyflow_yarn.yarn import (
     Principals,
     ProcessSpec,
 )
-from pyflow_yarn.yarn.application_file import FILE_NAME, ApplicationFile, write_application_file
+from pyflow_yarn.yarn.application_file import (
+    FILE_NAME,
+    TASK_MANAGER_FILE_NAME,
+    ApplicationFile,
+    TaskManagerFile,
+    write_application_file,
+)
 from pyflow_yarn.yarn.resource_manager import ResourceManager
 from pyflow_yarn.yarn.skein_adapter import APPLICATION_TYPE, CONFIGURATION_FOLDER, SkeinYarn
 from pyflow_yarn.yarn.start_failures import MASTER_ERRORS, WORKER_ERRORS
@@ -173,13 +179,15 @@ class YarnDeployer:
             f" taskManagerMemoryMB={worker.memory_mb}, slotsPerTaskManager={slots}}}"
         )
         python = container_python(configuration, self.edge.staging)
-        file = self._folder / FILE_NAME
+        in_containers, secret = container_configuration(configuration), os.urandom(32).hex()
+        of_master, of_workers = self._folder / FILE_NAME, self._folder / TASK_MANAGER_FILE_NAME
+        write_application_file(of_workers, TaskManagerFile(configuration=in_containers, secret=secret))
         write_application_file(
-            file,
+            of_master,
             ApplicationFile(
-                configuration=container_configuration(configuration),
+                configuration=in_containers,
                 folders=self.edge.staging.folders,
-                secret=os.urandom(32).hex(),
+                secret=secret,
                 token=os.urandom(32).hex(),
                 pages=os.urandom(16).hex(),
                 worker_memory_mb=worker.memory_mb,
@@ -188,7 +196,6 @@ class YarnDeployer:
                 attached=attached,
             ),
         )
-        own = LocalFile(str(file))
         self.edge.staging.finish()
         application_id = self._submitted(
             ApplicationSpec(
@@ -203,7 +210,7 @@ class YarnDeployer:
                     _command(python, "pyflow_runtime.entrypoint.application_master", MASTER_ERRORS, LINGER_SECONDS),
                     memory_mb=master.memory_mb,
                     vcores=master.vcores,
-                    files={FILE_NAME: own, **python.files, **shared, **files},
+                    files={FILE_NAME: LocalFile(str(of_master)), **python.files, **shared, **files},
                     environment=options.CONTAINERIZED_MASTER_ENV.read(configuration) or {},
                     node_label=options.YARN_APPLICATION_NODE_LABEL.read(configuration) or "",
                 ),
@@ -211,7 +218,7 @@ class YarnDeployer:
                     _command(python, "pyflow_runtime.entrypoint.yarn_taskmanager", WORKER_ERRORS),
                     memory_mb=worker.memory_mb,
                     vcores=worker.vcores,
-                    files={FILE_NAME: own, **python.files, **shared},
+                    files={TASK_MANAGER_FILE_NAME: LocalFile(str(of_workers)), **python.files, **shared},
                     environment=options.CONTAINERIZED_TASKMANAGER_ENV.read(configuration) or {},
                     node_label=options.YARN_TASKMANAGER_NODE_LABEL.read(configuration)
                     or options.YARN_APPLICATION_NODE_LABEL.read(configuration)

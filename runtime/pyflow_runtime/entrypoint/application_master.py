@@ -13,11 +13,13 @@ import asyncio
 import logging
 import os
 import re
+import secrets
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -42,6 +44,7 @@ from pyflow_runtime.processes.supervision import (
     StartTaskManager,
     StopTaskManager,
     TaskManagerEnded,
+    TaskManagerJoined,
     TaskManagerPlaced,
     TaskManagerStarted,
     ToSupervisorMessage,
@@ -58,6 +61,7 @@ from pyflow_yarn.yarn.application_file import (
     ENDPOINT_NAME,
     FILE_NAME,
     JOB_MANAGER_VARIABLE,
+    JOIN_TOKEN_VARIABLE,
     RESULT_NAME,
     TASK_MANAGER_VARIABLE,
     ApplicationEndpoint,
@@ -75,9 +79,10 @@ _ATTEMPT = re.compile(r"container_(?:e\d+_)?\d+_\d+_(\d+)_\d+")
 
 
 class _TaskManager:
-    """A TaskManager whose container was asked for and has not ended."""
+    """A TaskManager whose container was asked for and has not ended; its ``join_token`` is "" once it is used."""
 
     def __init__(self) -> None:
+        self.join_token = secrets.token_hex(32)
         self.node = ""
         self.unwanted = False
 
@@ -176,7 +181,7 @@ class ApplicationMaster:
         self._job_manager = self._children.spawn(command, self._job_manager_ended, pass_fds=descriptors)
         theirs.close()
         self._link = MessageSocket(FrameSocket(ours), ToSupervisorMessage)  # type: ignore[arg-type]
-        self._loop.add_reader(ours, self._on_message)
+        self._loop.add_reader(ours, self._handle_messages)
         for name, task_manager in self._task_managers.items():
             self._tell(self._started(name))
             if task_manager.node:
@@ -185,9 +190,12 @@ class ApplicationMaster:
 
     def _started(self, name: str) -> TaskManagerStarted:
         slots = options.TASKMANAGER_NUMBER_OF_TASK_SLOTS.read(self._application.configuration)
-        return TaskManagerStarted(task_manager_id=name, slots=slots)
+        return TaskManagerStarted(task_manager_id=name, slots=slots, join_token=self._task_managers[name].join_token)
 
     def _job_manager_ended(self, status: int) -> None:
+        # What it said before its end counts: a join token that it has taken must not be open for the next one.
+        while self._handle_messages():
+            pass
         self._drop_link()
         self._job_manager = 0
         if self._ending:
@@ -206,29 +214,44 @@ class ApplicationMaster:
     def _drop_link(self) -> None:
         if self._link is not None:
             self._loop.remove_reader(self._link.fileno())
+            self._loop.remove_writer(self._link.fileno())
             self._link.frames.close()
             self._link = None
 
-    def _on_message(self) -> None:
+    def _handle_messages(self) -> bool:
+        """Those that are there now; whether there were any."""
         if self._link is None:
-            return
+            return False
         try:
             messages = self._link.receive()
         except RpcError:
             self._drop_link()  # its process is about to be reaped
-            return
+            return False
         for message in messages:
             if isinstance(message, StartTaskManager):
                 self._start_task_manager()
             elif isinstance(message, StopTaskManager):
                 self._stop_task_manager(message)
+            elif isinstance(message, TaskManagerJoined) and message.task_manager_id in self._task_managers:
+                self._task_managers[message.task_manager_id].join_token = ""
+        return bool(messages)
 
     def _tell(self, message: AboutTaskManager) -> None:
+        # Where nobody hears any more there may still be something to be read: only the end of that drops the link.
         if self._link is not None:
-            try:
+            with suppress(RpcError):
                 self._link.send(message)
-            except RpcError:
-                self._drop_link()
+                if self._link.pending:
+                    # A JobManager that starts is told of all TaskManagers: more than the kernel may take at once.
+                    self._loop.add_writer(self._link.fileno(), self._flush)
+
+    def _flush(self) -> None:
+        assert self._link is not None
+        flushed = True
+        with suppress(RpcError):
+            flushed = self._link.flush()
+        if flushed:
+            self._loop.remove_writer(self._link.fileno())
 
     # ---- TaskManagers ----
 
@@ -245,8 +268,12 @@ class ApplicationMaster:
         if task_manager.unwanted:
             self._task_manager_ended(name, "It was no longer wanted.")
         else:
-            address = {TASK_MANAGER_VARIABLE: name, JOB_MANAGER_VARIABLE: self._rpc_address}
-            self._containers.request(name, address)
+            told = {
+                TASK_MANAGER_VARIABLE: name,
+                JOB_MANAGER_VARIABLE: self._rpc_address,
+                JOIN_TOKEN_VARIABLE: task_manager.join_token,
+            }
+            self._containers.request(name, told)
 
     def _stop_task_manager(self, message: StopTaskManager) -> None:
         task_manager = self._task_managers.get(message.task_manager_id)

@@ -309,7 +309,7 @@ class Supervisor:
                 self._start_task_manager(self._new_task_manager(message.slots))
             elif isinstance(message, ForkCoordinator):
                 self._fork_coordinator(message.file)
-            else:
+            elif isinstance(message, StopTaskManager):
                 self._stop_task_manager(message)
 
     def _stop_task_manager(self, message: StopTaskManager) -> None:

@@ -14,8 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pyflow_runtime.dispatcher.shell.coordinators import ForkCoordinator
-from pyflow_runtime.dispatcher.shell.process import JobManagerProcess, JobManagerSettings
+from pyflow_runtime.dispatcher.shell.process import Deployment, JobManagerProcess, JobManagerSettings
 from pyflow_runtime.dispatcher.shell.supervisor_link import SupervisorLink
 from pyflow_runtime.entrypoint.sockets import address_of, listen_rest, listen_tcp, listen_unix, report_ready
 from pyflow_runtime.highavailability.directory_store import DirectoryJobStore
@@ -29,10 +28,12 @@ from pyflow_runtime.processes.control import (
     start_logging,
 )
 from pyflow_runtime.processes.layout import Layout, read_configuration, read_secret
-from pyflow_runtime.resourcemanager.driver import ResourceDriver, StandaloneDriver
+from pyflow_runtime.resourcemanager.driver import StandaloneDriver
 from pyflow_runtime.resourcemanager.embedded_driver import EmbeddedDriver
 from pyflow_runtime.resourcemanager.yarn_driver import Pace, Worker, YarnDriver
+from pyflow_runtime.rpc.handshake import JOB_MANAGER
 from pyflow_runtime.rpc.tls import ServerTls, server_tls
+from pyflow_runtime.security.admission import AdmissionByToken
 from pyflow_runtime.security.authority import CertificateAuthority
 from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import PyflowError
@@ -53,12 +54,12 @@ def run_embedded(
     fixed = slots.read(configuration) if slots.is_set(configuration) else None
     most = options.SLOTMANAGER_NUMBER_OF_SLOTS_MAX.read(configuration)
 
-    def driver() -> tuple[ResourceDriver, ForkCoordinator]:
+    def deployment() -> Deployment:
         link = SupervisorLink(supervisor)
-        return EmbeddedDriver(link, fixed, most), link.fork_coordinator
+        return Deployment(EmbeddedDriver(link, fixed, most), link.fork_coordinator)
 
     address = f"unix:{layout.rpc_socket}"
-    return run(configuration, layout, rest, [rpc], address, driver, outlives_machine=False)
+    return run(configuration, layout, rest, [rpc], address, deployment, outlives_machine=False)
 
 
 def run(
@@ -67,7 +68,7 @@ def run(
     rest: socket.socket,
     rpc: list[socket.socket],
     rpc_address: str,
-    driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]],
+    deployment: Callable[[], Deployment],
     tls: ServerTls | None = None,
     authority: CertificateAuthority | None = None,
     outlives_machine: bool = True,
@@ -97,7 +98,7 @@ def run(
             join(storage, "jobstore") if storage else str(layout.job_store), sync=outlives_machine
         ),
         remote_store=bool(storage),
-        driver=driver,
+        deployment=deployment,
         tls=tls,
         authority=authority,
         pages=layout.pages.read_text() if layout.pages.exists() else "",
@@ -118,25 +119,28 @@ def _tls(
     if given is not None:
         return server_tls(given), None
     authority = CertificateAuthority(layout.authority)
-    return server_tls(authority.equip(layout.certificates, "jobmanager")), authority
+    return server_tls(authority.equip(layout.certificates, JOB_MANAGER), names_members=True), authority
 
 
-def _yarn_driver(
+def _on_yarn(
     configuration: Mapping[str, str], supervisor: socket.socket, memory_mb: int, queue: str
-) -> Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]:
-    """The driver of a JobManager whose supervisor holds containers of YARN."""
+) -> Callable[[], Deployment]:
+    """For a JobManager whose supervisor holds containers of YARN."""
     slots = options.TASKMANAGER_NUMBER_OF_TASK_SLOTS.read(configuration)
     pace = Pace(
         options.RESOURCEMANAGER_START_WORKER_MAX_FAILURE_RATE.read(configuration),
         options.RESOURCEMANAGER_START_WORKER_RETRY_INTERVAL.read(configuration) / 1000,
     )
 
-    def driver() -> tuple[ResourceDriver, ForkCoordinator | None]:
+    def deployment() -> Deployment:
         loop = asyncio.get_running_loop()
         link = SupervisorLink(supervisor)
-        return YarnDriver(link, Worker(slots, memory_mb, queue), pace, loop.time, loop.call_later), None
+        admission = AdmissionByToken(link.record)
+        link.hear(admission.handle)
+        driver = YarnDriver(link, Worker(slots, memory_mb, queue), pace, loop.time, loop.call_later)
+        return Deployment(driver, admission=admission)
 
-    return driver
+    return deployment
 
 
 def _descriptors(text: str) -> list[int]:
@@ -171,10 +175,10 @@ def main(arguments: list[str] | None = None) -> int:
             layout.logs = given.log_file.parent
         read_secret(layout.token, create=True)
         read_secret(layout.secret, create=True)
-        driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]] = lambda: (StandaloneDriver(), None)  # noqa: E731
+        deployment: Callable[[], Deployment] = lambda: Deployment(StandaloneDriver())  # noqa: E731
         if given.sockets:
             rest, rpc, supervisor = (socket.socket(fileno=descriptor) for descriptor in given.sockets)
-            driver = _yarn_driver(configuration, supervisor, given.worker_memory, given.queue)
+            deployment = _on_yarn(configuration, supervisor, given.worker_memory, given.queue)
         else:
             rest = listen_rest(configuration, any_port=False)
             host = options.JOBMANAGER_BIND_HOST.read(configuration) or "127.0.0.1"
@@ -202,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
             rest,
             [rpc, local],
             ready["rpc_address"],
-            driver=driver,
+            deployment=deployment,
             tls=tls,
             authority=authority,
             log_file=given.log_file,

@@ -17,10 +17,11 @@ from pyflow_yarn.configuration import options
 from pyflow_yarn.configuration.memory import task_manager_memory
 from pyflow_yarn.errors import PyflowError
 from pyflow_yarn.yarn.application_file import (
-    FILE_NAME,
     JOB_MANAGER_VARIABLE,
+    JOIN_TOKEN_VARIABLE,
+    TASK_MANAGER_FILE_NAME,
     TASK_MANAGER_VARIABLE,
-    read_application_file,
+    read_task_manager_file,
 )
 
 LOG_NAME = "taskmanager.log"
@@ -30,8 +31,10 @@ def main() -> int:
     """The program."""
     raise_descriptor_limit()
     try:
-        application = read_application_file(Path(FILE_NAME))
-        configuration = application.configuration
+        told = read_task_manager_file(Path(TASK_MANAGER_FILE_NAME))
+        configuration = told.configuration
+        # What starts from here has no need of it.
+        join_token = os.environ.pop(JOIN_TOKEN_VARIABLE)
         node = host(os.environ)
         logs = log_directory(os.environ)
         joins = options.SECURITY_SSL_INTERNAL_ENABLED.read(configuration)
@@ -49,9 +52,10 @@ def main() -> int:
                 directory=directory,
                 log_directory=logs,
                 address=lambda: os.environ[JOB_MANAGER_VARIABLE],
-                secret=application.secret,
+                secret=told.secret,
                 certificates=directory / "tls" if joins else None,
                 joins=joins,
+                join_token=join_token,
                 ends_with_supervisor=True,
                 own_log=logs / LOG_NAME,
             )

@@ -22,6 +22,12 @@ class StopTaskManager(ToSupervisor, tag="stop_task_manager", frozen=True, kw_onl
     kill: bool = False
 
 
+class TaskManagerJoined(ToSupervisor, tag="task_manager_joined", frozen=True, kw_only=True):
+    """Its join token has been used: said before it gets its certificate, so that no other JobManager signs again."""
+
+    task_manager_id: str
+
+
 class ForkCoordinator(ToSupervisor, tag="fork_coordinator", frozen=True, kw_only=True):
     """Fork a coordinator process of the supervisor's own interpreter. ``file`` holds its settings.
 
@@ -36,10 +42,14 @@ class FromSupervisor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
 
 
 class TaskManagerStarted(FromSupervisor, tag="task_manager_started", frozen=True, kw_only=True):
-    """It runs, or is about to, and will register. Repeated for each when a JobManager starts."""
+    """It runs, or is about to, and will register. Repeated for each when a JobManager starts.
+
+    ``join_token``: what it knows beside the cluster's secret; "" if it has joined already, or needs none.
+    """
 
     task_manager_id: str
     slots: int
+    join_token: str = ""
 
 
 class TaskManagerPlaced(FromSupervisor, tag="task_manager_placed", frozen=True, kw_only=True):
@@ -71,6 +81,6 @@ class CoordinatorEnded(FromSupervisor, tag="coordinator_ended", frozen=True, kw_
     status: int
 
 
-ToSupervisorMessage = StartTaskManager | StopTaskManager | ForkCoordinator
+ToSupervisorMessage = StartTaskManager | StopTaskManager | TaskManagerJoined | ForkCoordinator
 AboutTaskManager = TaskManagerStarted | TaskManagerPlaced | TaskManagerEnded
 FromSupervisorMessage = AboutTaskManager | CoordinatorForked | CoordinatorEnded

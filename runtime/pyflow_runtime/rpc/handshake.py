@@ -12,7 +12,8 @@
 Both proofs are HMAC-SHA256 over both nonces, role and identity, with different labels: neither can be replayed or
 reflected. Under TLS they also cover the server's certificate as each side sees it: whoever stands between the two has
 another one, and nothing to prove. So a process that knows the secret, but has no certificate yet, may join
-(``JOINING``). Everybody else has a certificate.
+(``JOINING``); where the cluster gives each of them a token, both sides prove that they know that, too. Everybody else
+has a certificate, and its name in the cluster's own certificates.
 
 Both sides are pure; ``connect_unix`` drives the client's on a blocking socket, ``rpc.session`` on streams.
 """
@@ -25,6 +26,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -40,11 +42,17 @@ from pyflow_runtime.rpc.frames import (
     encode_frame,
 )
 
+if TYPE_CHECKING:
+    from pyflow_runtime.rpc.tls import ServerTls
+
 _PREFIX = struct.Struct("!4sH")
 _CREDENTIALS = struct.Struct("3i")
 NONCE_SIZE = 32
+LONGEST_NAME = 64
 JOINING = "joining"
 """The role of a process that has no certificate of the cluster yet, and wants one."""
+JOB_MANAGER = "jobmanager"
+"""The JobManager's name in certificates of the cluster's own authority; no other member gets it."""
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +69,15 @@ class _Challenge(msgspec.Struct, frozen=True, kw_only=True):
     proof: bytes
 
 
-def _proof(secret: str, label: bytes, client: Hello, server_nonce: bytes, server_certificate: bytes) -> bytes:
+def member_name(identity: str) -> str:
+    """How a certificate names a process: by its identity, or by the digest of one that is too long."""
+    encoded = identity.encode()
+    return identity if len(encoded) <= LONGEST_NAME else hashlib.sha256(encoded).hexdigest()
+
+
+def _proof(
+    secret: str, token: str, label: bytes, client: Hello, server_nonce: bytes, server_certificate: bytes
+) -> bytes:
     parts = [
         label,
         client.role.encode(),
@@ -72,19 +88,32 @@ def _proof(secret: str, label: bytes, client: Hello, server_nonce: bytes, server
     ]
     if server_certificate:
         parts.append(hashlib.sha256(server_certificate).hexdigest().encode())
-    return hmac.digest(secret.encode(), b"\0".join(parts), "sha256")
+    key = f"{secret}\0{token}" if token else secret
+    return hmac.digest(key.encode(), b"\0".join(parts), "sha256")
 
 
 class ClientHandshake:
-    """The connecting side. ``secret`` is "" where none is known; then a challenge is refused.
+    """The connecting side. ``secret`` is "" where none is known; then a challenge is refused. ``token``: to join with.
 
-    ``server_certificate`` (DER) is what the server has shown, b"" without TLS; set before the first frame is received.
+    ``server_certificate`` (DER) is what the server has shown, b"" without TLS; ``shown`` is the name in it, None where
+    it was not verified; set before the first frame is received. ``server_name``: which it has to be, "" if any.
     """
 
-    def __init__(self, role: str, identity: str, incarnation: str = "", secret: str = "") -> None:
+    def __init__(
+        self,
+        role: str,
+        identity: str,
+        incarnation: str = "",
+        secret: str = "",
+        token: str = "",
+        server_name: str = "",
+    ) -> None:
         self.hello = Hello(role=role, identity=identity, incarnation=incarnation, nonce=os.urandom(NONCE_SIZE))
         self.server_certificate = b""
         self._secret = secret
+        self.shown: str | None = None
+        self._token = token
+        self._server_name = server_name
 
     def start(self) -> bytes:
         """The bytes to send first."""
@@ -93,6 +122,8 @@ class ClientHandshake:
 
     def receive(self, frame: Frame) -> bytes | None:
         """Bytes to send in answer; None when the server has said welcome."""
+        if self._server_name and self.shown != self._server_name:
+            raise AuthenticationError(f"the server has shown the certificate of '{self.shown}'")
         if frame.kind == FrameKind.WELCOME:
             return None
         if frame.kind == FrameKind.CLOSE:
@@ -110,23 +141,29 @@ class ClientHandshake:
         return encode_frame(FrameKind.PROOF, self._proof(b"client", challenge.nonce))
 
     def _proof(self, label: bytes, nonce: bytes) -> bytes:
-        return _proof(self._secret, label, self.hello, nonce, self.server_certificate)
+        return _proof(self._secret, self._token, label, self.hello, nonce, self.server_certificate)
 
 
 class ServerHandshake:
     """The accepting side. With a ``secret`` the client must prove that it knows it; ``admit`` may refuse a hello.
 
-    ``certificate`` (DER) is what the server shows, b"" without TLS; ``certified`` says whether the client has shown one
-    of the cluster, or none is asked; set before the first frame is received.
+    So may ``token``, by raising; it gives what the client must know beside the secret, "" for nothing. ``shown``, with
+    ``tls``, is the name in the client's certificate, None if there is none; set before the first frame is received.
     """
 
     def __init__(
-        self, secret: str, admit: Callable[[Hello], str | None] = lambda hello: None, certificate: bytes = b""
+        self,
+        secret: str,
+        admit: Callable[[Hello], str | None] = lambda hello: None,
+        tls: ServerTls | None = None,
+        token: Callable[[Hello], str] = lambda hello: "",
     ) -> None:
-        self.certified = True
+        self.shown: str | None = None
         self._secret = secret
         self._admit = admit
-        self._certificate = certificate
+        self._tls = tls
+        self._token_of = token
+        self._token = ""
         self._nonce = b""
         self.hello: Hello | None = None
 
@@ -134,10 +171,11 @@ class ServerHandshake:
         """Bytes to send, and whether the peer is welcome now. Raises what should be said to the peer before closing."""
         if self.hello is None:
             self.hello = decode_hello(frame)
-            if not self.certified and self.hello.role != JOINING:
-                raise AuthenticationError("a certificate of this cluster is wanted")
+            if self._tls is not None:
+                self._check_name(self._tls, self.hello)
             if reason := self._admit(self.hello):
                 raise AuthenticationError(reason)
+            self._token = self._token_of(self.hello)
             if not self._secret:
                 return encode_frame(FrameKind.WELCOME, b""), True
             self._nonce = os.urandom(NONCE_SIZE)
@@ -149,8 +187,16 @@ class ServerHandshake:
             raise AuthenticationError("the proof of the cluster's secret is wrong")
         return encode_frame(FrameKind.WELCOME, b""), True
 
+    def _check_name(self, tls: ServerTls, hello: Hello) -> None:
+        if self.shown is None:
+            if hello.role != JOINING:
+                raise AuthenticationError("a certificate of this cluster is wanted")
+        elif tls.names_members and self.shown != member_name(hello.identity):
+            raise AuthenticationError(f"{hello.role} {hello.identity} has shown the certificate of '{self.shown}'")
+
     def _proof(self, label: bytes, hello: Hello) -> bytes:
-        return _proof(self._secret, label, hello, self._nonce, self._certificate)
+        certificate = self._tls.certificate if self._tls else b""
+        return _proof(self._secret, self._token, label, hello, self._nonce, certificate)
 
 
 def decode_hello(frame: Frame) -> Hello:

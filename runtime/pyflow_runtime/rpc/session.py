@@ -28,7 +28,7 @@ from pyflow_runtime.rpc.errors import (
 )
 from pyflow_runtime.rpc.frames import FRAME_LIMIT, HELLO_LIMIT, Frame, FrameDecoder, FrameKind, encode_frame
 from pyflow_runtime.rpc.handshake import ClientHandshake, Hello, ServerHandshake, check_same_user
-from pyflow_runtime.rpc.tls import ServerTls
+from pyflow_runtime.rpc.tls import ServerTls, name_shown
 from pyflow_yarn.errors import PyflowError
 
 logger = logging.getLogger(__name__)
@@ -170,12 +170,12 @@ class Session(asyncio.Protocol):
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        if self._handshake is not None and tls is not None:
+            self._handshake.shown = name_shown(tls)
         if isinstance(self._handshake, ClientHandshake):
             if tls is not None:
                 self._handshake.server_certificate = tls.getpeercert(True) or b""
             self._transport.write(self._handshake.start())
-        elif self._handshake is not None and tls is not None:
-            self._handshake.certified = bool(tls.getpeercert())
 
     def data_received(self, data: bytes) -> None:
         """Handle whatever frames these bytes complete."""
@@ -374,7 +374,11 @@ async def connect(
                 # Certificates are the cluster's own and name its members, not hosts.
                 await loop.create_connection(protocol, host, port, ssl=tls, server_hostname="" if tls else None)
             assert session is not None
-            await session.welcome
+            try:
+                await session.welcome
+            except (AuthenticationError, ProtocolError):
+                await session.wait_closed()  # nothing is left when the caller hears of it
+                raise
     except TimeoutError:
         if session is not None:
             session.close("the handshake took too long")
@@ -395,17 +399,19 @@ async def serve(
     secret: str = "",
     tls: ServerTls | None = None,
     admit: Callable[[Hello], str | None] = lambda hello: None,
+    token: Callable[[Hello], str] = lambda hello: "",
 ) -> asyncio.Server:
     """Accept sessions on a listening socket; ``choose`` gives each admitted peer its conversation.
 
-    The ``secret`` is asked of TCP peers; on a Unix socket the kernel tells who the peer is.
+    The ``secret`` and the ``token`` are asked of TCP peers; on a Unix socket the kernel tells who the peer is.
     """
-    context, certificate = tls or (None, b"")
     loop = asyncio.get_running_loop()
     if listening.family == socket.AF_UNIX:
         return await loop.create_unix_server(lambda: Session(ServerHandshake("", admit), choose), sock=listening)
     return await loop.create_server(
-        lambda: Session(ServerHandshake(secret, admit, certificate), choose), sock=listening, ssl=context
+        lambda: Session(ServerHandshake(secret, admit, tls, token), choose),
+        sock=listening,
+        ssl=tls.context if tls else None,
     )
 
 

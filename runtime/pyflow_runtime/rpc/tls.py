@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyflow_runtime.rpc.errors import AuthenticationError
 
 
 class ServerTls(NamedTuple):
-    """A context for a server that also lets in who has no certificate yet, and the certificate that it shows (DER)."""
+    """A context for a server that also lets in who has no certificate yet, and the certificate that it shows (DER).
+
+    ``names_members``: each member has a certificate of its own, which bears the name by which it says hello.
+    """
 
     context: ssl.SSLContext
     certificate: bytes
+    names_members: bool
 
 
 def mutual_tls(directory: Path, *, server: bool) -> ssl.SSLContext:
@@ -30,11 +34,21 @@ def mutual_tls(directory: Path, *, server: bool) -> ssl.SSLContext:
     return context
 
 
-def server_tls(directory: Path) -> ServerTls:
+def server_tls(directory: Path, *, names_members: bool = False) -> ServerTls:
     """For a server where processes may join: the handshake asks everybody else for a certificate."""
     context = mutual_tls(directory, server=True)
     context.verify_mode = ssl.CERT_OPTIONAL
-    return ServerTls(context, ssl.PEM_cert_to_DER_cert((directory / "cert.pem").read_text()))
+    certificate = ssl.PEM_cert_to_DER_cert((directory / "cert.pem").read_text())
+    return ServerTls(context, certificate, names_members)
+
+
+def name_shown(connection: ssl.SSLObject) -> str | None:
+    """The name in the certificate that the other side has shown and the context has verified; None without one."""
+    if not (certificate := connection.getpeercert()):
+        return None
+    subject: Any = certificate["subject"]
+    names = [str(value) for part in subject for kind, value in part if kind == "commonName"]
+    return names[0] if len(names) == 1 else ""
 
 
 def joining_tls() -> ssl.SSLContext:

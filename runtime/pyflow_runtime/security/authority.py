@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyflow_runtime.processes.layout import write_atomically
+from pyflow_runtime.rpc.handshake import member_name
 from pyflow_yarn.errors import ClusterError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class CertificateAuthority:
             raise RequestError(f"The request of {member} for a certificate cannot be read: {error}.") from error
         if not valid or not isinstance(key, ec.EllipticCurvePublicKey):
             raise RequestError(f"The request of {member} for a certificate is not signed with its own key.")
-        certificate = _certificate(_name(member), key, self._name, self._key, authority=False)
+        certificate = _certificate(_name(member_name(member)), key, self._name, self._key, authority=False)
         return certificate.public_bytes(serialization.Encoding.PEM)
 
     def equip(self, directory: Path, member: str) -> Path:
@@ -85,7 +86,8 @@ def new_key(member: str) -> tuple[bytes, bytes]:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    request = x509.CertificateSigningRequestBuilder().subject_name(_name(member)).sign(key, hashes.SHA256())
+    name = _name(member_name(member))
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return _private_pem(key), request.public_bytes(serialization.Encoding.PEM)
 
 
@@ -109,8 +111,7 @@ def _name(text: str) -> x509.Name:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
-    # The standard allows 64 characters; the end tells members apart.
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[-64:])])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _certificate(

@@ -54,6 +54,21 @@ def test_the_secret_is_proved_by_both() -> None:
         server.receive(Frame(FrameKind.PROOF, b"\0" * 32))
 
 
+def test_a_token_is_proved_with_the_secret_by_both() -> None:
+    def server(secret: str, token: str) -> ServerHandshake:
+        return ServerHandshake(secret, token=lambda hello: token if hello.identity == "t" else "")
+
+    assert talk(ClientHandshake("joining", "t", secret="s3", token="x"), server("s3", "x")).identity == "t"
+    assert talk(ClientHandshake("joining", "u", secret="s3"), server("s3", "x")).identity == "u"
+    for secret, token in (("s3", ""), ("s3", "y"), ("s4", "x"), ("x", "s3")):
+        with pytest.raises(AuthenticationError, match="does not know"):
+            talk(ClientHandshake("joining", "t", secret="s3", token="x"), server(secret, token))
+    asked = server("s3", "x")
+    asked.receive(one(ClientHandshake("joining", "t", secret="s3").start()))
+    with pytest.raises(AuthenticationError, match="proof"):
+        asked.receive(Frame(FrameKind.PROOF, b"\0" * 32))
+
+
 def test_a_proof_is_good_for_one_conversation() -> None:
     client = ClientHandshake("taskmanager", "t", secret="s3")
     first, second = ServerHandshake("s3"), ServerHandshake("s3")

@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from pyflow_yarn.errors import ConfigurationError
-from pyflow_yarn.yarn.application_file import ApplicationFile, read_application_file, write_application_file
+from pyflow_yarn.yarn.application_file import (
+    ApplicationFile,
+    TaskManagerFile,
+    read_application_file,
+    read_task_manager_file,
+    write_application_file,
+)
 
 CONTENT = ApplicationFile(
     configuration={"parallelism.default": "2"},
@@ -29,8 +35,15 @@ GOLDEN = (
 )
 
 
+OF_TASK_MANAGERS = TaskManagerFile(configuration={"parallelism.default": "2"}, secret="s")
+GOLDEN_OF_TASK_MANAGERS = (
+    "83a776657273696f6e01ad636f6e66696775726174696f6e81b3706172616c6c656c69736d2e64656661756c74a132a6736563726574a173"
+)
+
+
 def test_its_bytes_are_those_of_version_1() -> None:
     assert msgspec.msgpack.encode(CONTENT).hex() == GOLDEN
+    assert msgspec.msgpack.encode(OF_TASK_MANAGERS).hex() == GOLDEN_OF_TASK_MANAGERS
 
 
 def test_it_is_private_and_read_as_it_was_written(tmp_path: Path) -> None:
@@ -38,6 +51,9 @@ def test_it_is_private_and_read_as_it_was_written(tmp_path: Path) -> None:
     write_application_file(file, CONTENT)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert read_application_file(file) == CONTENT
+    write_application_file(tmp_path / "taskmanager.bin", OF_TASK_MANAGERS)
+    assert stat.S_IMODE((tmp_path / "taskmanager.bin").stat().st_mode) == 0o600
+    assert read_task_manager_file(tmp_path / "taskmanager.bin") == OF_TASK_MANAGERS
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
@@ -51,6 +67,7 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_something_else_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "application.bin"
-    file.write_bytes(b"\xc1")
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_application_file(file)
+    for content in (b"\xc1", msgspec.msgpack.encode(OF_TASK_MANAGERS)):
+        file.write_bytes(content)
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            read_application_file(file)

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -29,8 +29,9 @@ from pyflow_runtime.resourcemanager.driver import ResourceDriver
 from pyflow_runtime.rpc.handshake import JOINING, Hello
 from pyflow_runtime.rpc.session import Conversation, Session, serve
 from pyflow_runtime.rpc.tls import ServerTls
+from pyflow_runtime.security.admission import Admission, AdmissionBySecret
 from pyflow_runtime.security.authority import CertificateAuthority
-from pyflow_runtime.security.messages import JoinCluster, Joined
+from pyflow_runtime.security.joining import joining_conversation
 from pyflow_runtime.taskexecutor.messages import FromTaskManagerMessage, RegisterTaskManager
 from pyflow_yarn.configuration import options
 from pyflow_yarn.errors import Domain, ExternalError, FailureInfo, PyflowError, RetryHint
@@ -44,12 +45,20 @@ REST_END_SECONDS = 2.0
 CLAIM_TIMEOUT = 180_000
 
 
+class Deployment(NamedTuple):
+    """What differs between a JobManager's surroundings: where TaskManagers and coordinators come from, who may join."""
+
+    driver: ResourceDriver
+    fork_coordinator: ForkCoordinator | None = None
+    admission: Admission = AdmissionBySecret()
+
+
 class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager's process is told at its start. The sockets listen already.
 
     ``remote_store``: the JobStore outlives this machine, and so is to hold the jobs' blobs, too; it may not answer now.
     ``rpc_address`` is where TaskManagers find it; ``token`` is None if everybody may use the REST interface;
-    ``authority`` signs the keys of TaskManagers, if they may join.
+    ``authority`` signs the keys of TaskManagers that join, if there is one. ``deployment`` is called in the event loop.
     """
 
     configuration: Mapping[str, str]
@@ -62,7 +71,7 @@ class JobManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     store: Callable[[], JobStore]
     remote_store: bool = False
-    driver: Callable[[], tuple[ResourceDriver, ForkCoordinator | None]]
+    deployment: Callable[[], Deployment]
     tls: ServerTls | None = None
     authority: CertificateAuthority | None = None
     pages: str = ""
@@ -87,7 +96,7 @@ class JobManagerProcess:
         self._store: JobStore | None = None
         self._children = Children()
         self._blobs = BlobServer(self._layout.blobs)
-        self._driver, fork_coordinator = settings.driver()
+        self._driver, fork_coordinator, self._admission = settings.deployment()
         self._coordinators = Coordinators(
             children=self._children,
             directory=self._layout.directory,
@@ -139,7 +148,12 @@ class JobManagerProcess:
             for listening in settings.rpc:
                 servers.append(
                     await serve(
-                        listening, self._conversation, secret=settings.secret, tls=settings.tls, admit=self._admit
+                        listening,
+                        self._conversation,
+                        secret=settings.secret,
+                        tls=settings.tls,
+                        admit=self._admit,
+                        token=self._token,
                     )
                 )
             rest = self._loop.create_task(server.run_on(settings.rest))
@@ -268,11 +282,15 @@ class JobManagerProcess:
             return None if self._settings.authority else "this cluster signs no keys"
         return None if hello.role == "taskmanager" else f"a {hello.role} has no business here"
 
+    def _token(self, hello: Hello) -> str:
+        return self._admission.token(hello.identity) if hello.role == JOINING else ""
+
     def _conversation(self, hello: Hello) -> Conversation:
         if hello.role == "coordinator":
             return self._coordinators.conversation(hello)
         if hello.role == JOINING:
-            return Conversation(requests=JoinCluster, request=self._sign)
+            assert self._settings.authority is not None
+            return joining_conversation(self._settings.authority, self._admission)
         key = (hello.identity, hello.incarnation)
 
         def opened(session: Session) -> None:
@@ -291,13 +309,6 @@ class JobManagerProcess:
             return await self._blobs.serve(request)
 
         return Conversation(FromTaskManagerMessage, message, FetchBlob, request, closed, opened)
-
-    async def _sign(self, session: Session, request: JoinCluster) -> Joined:
-        authority = self._settings.authority
-        assert authority is not None
-        certificate = authority.sign(request.request, session.peer.identity)
-        logger.info("%s has joined the cluster", session.peer.identity)
-        return Joined(authority=authority.certificate, certificate=certificate)
 
     def _task_manager_message(self, session: Session, key: tuple[str, str], message: FromTaskManagerMessage) -> None:
         if self._task_managers.get(key) is not session:

@@ -1,4 +1,4 @@
-"""The JobManager's end of the socket pair with the embedded supervisor."""
+"""The JobManager's end of the socket pair with its supervisor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,21 +32,34 @@ class SupervisorLink:
         self._connection: MessageSocket[Any] = MessageSocket(
             FrameSocket(sock), cast("type[Any]", FromSupervisorMessage)
         )
-        self._handle: Callable[[AboutTaskManager], None] | None = None
+        self._handlers: list[Callable[[AboutTaskManager], None]] = []
         self._forking: dict[str, asyncio.Future[int]] = {}
         self._ended: dict[str, Callable[[int], None]] = {}
 
     def start(self, handle: Callable[[AboutTaskManager], None]) -> None:
         """Hand over what is said about TaskManagers, from the next turn of the loop on."""
-        self._handle = handle
+        self._handlers.append(handle)
         self._loop.add_reader(self._connection, self._readable)
 
+    def hear(self, handle: Callable[[AboutTaskManager], None]) -> None:
+        """Have another one hear the same, before who starts the link."""
+        self._handlers.append(handle)
+
     def send(self, message: ToSupervisorMessage) -> None:
-        """Send a message; there are few, and they are small."""
+        """Send a message, later if the kernel takes no more now."""
+        self.record(message)
+
+    def record(self, message: ToSupervisorMessage) -> bool:
+        """Send a message; whether the kernel has it: then it arrives even if this process dies at once."""
         try:
             self._connection.send(message)
         except RpcError as error:
             logger.error("the supervisor has gone: %s", error)
+            return False
+        if self._connection.pending:
+            self._loop.add_writer(self._connection, self._writable)
+            return False
+        return True
 
     async def fork_coordinator(self, file: Path, ended: Callable[[int], None]) -> int:
         """Have a coordinator forked whose settings are in that file; its pid. ``ended(status)`` tells its end."""
@@ -57,6 +71,13 @@ class SupervisorLink:
             return await future
         finally:
             del self._forking[str(file)]
+
+    def _writable(self) -> None:
+        flushed = True
+        with suppress(RpcError):  # the reader meets the end, and says so
+            flushed = self._connection.flush()
+        if flushed:
+            self._loop.remove_writer(self._connection)
 
     def _readable(self) -> None:
         try:
@@ -79,5 +100,5 @@ class SupervisorLink:
                 # After whoever waits for the pid has got it, which may be in the same turn.
                 self._loop.call_soon(ended, message.status)
         else:
-            assert self._handle is not None
-            self._handle(message)
+            for handle in self._handlers:
+                handle(message)

@@ -24,9 +24,10 @@ from pyflow_runtime.processes.machine_runner import MachineRunner
 from pyflow_runtime.processes.timers import Timers, now
 from pyflow_runtime.processes.zygote import LAST_ERROR
 from pyflow_runtime.rpc.errors import AuthenticationError, ConnectionLost, RemoteError, RpcError
-from pyflow_runtime.rpc.handshake import ClientHandshake, Hello
+from pyflow_runtime.rpc.handshake import JOB_MANAGER, ClientHandshake, Hello
 from pyflow_runtime.rpc.session import Conversation, Session, connect, serve
 from pyflow_runtime.rpc.tls import mutual_tls
+from pyflow_runtime.security.join_tokens import JoinRefusedError
 from pyflow_runtime.security.joining import join
 from pyflow_runtime.taskexecutor import effects, events
 from pyflow_runtime.taskexecutor.machine import TaskExecutor
@@ -49,7 +50,8 @@ class TaskManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a TaskManager's process is told at its start. ``address`` gives the JobManager's address of the moment.
 
     ``certificates``: directory of its ``ca.pem``, ``cert.pem`` and ``key.pem``, for TLS; if it ``joins``, they come
-    from the JobManager. ``ends_with_supervisor``: somebody listens for the JobManager as long as there is a cluster.
+    from the JobManager, who wants the ``join_token`` if there is one, and once. ``ends_with_supervisor``: somebody
+    listens for the JobManager as long as there is a cluster.
     """
 
     registration: RegisterTaskManager
@@ -60,6 +62,7 @@ class TaskManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     certificates: Path | None = None
     joins: bool = False
+    join_token: str = ""
     bind_host: str = "127.0.0.1"
     memory_limit: int = 0
     zygote: tuple[socket.socket, int] | None = None
@@ -163,9 +166,6 @@ class TaskManagerProcess:
         self._runner.run(self._connect(effect.session))
 
     async def _connect(self, number: int) -> None:
-        handshake = ClientHandshake(
-            "taskmanager", self._registration.task_manager_id, self._registration.incarnation, self._settings.secret
-        )
         conversation = Conversation(
             incoming=ToTaskManagerMessage,
             message=lambda session, message: self._feed(events.JobManagerMessage(session=number, message=message)),
@@ -173,11 +173,23 @@ class TaskManagerProcess:
         )
         try:
             address = self._settings.address()
-            session = await connect(address, handshake, conversation, tls=await self._tls(address))
+            tls = await self._tls(address)
+            handshake = ClientHandshake(
+                "taskmanager",
+                self._registration.task_manager_id,
+                self._registration.incarnation,
+                self._settings.secret,
+                server_name=JOB_MANAGER if tls is not None and self._settings.joins else "",
+            )
+            session = await connect(address, handshake, conversation, tls=tls)
         except PyflowError as error:
             if isinstance(error, AuthenticationError):
                 # Perhaps another cluster has taken the place of ours: the next attempt joins that one.
                 self._joined = False
+            if isinstance(error, JoinRefusedError) and self._settings.join_token:
+                logger.error("the TaskManager ends: %s", error)
+                self._runner.end(1)
+                return
             logger.info("no session with the JobManager: %s", error)
             if self._settings.ends_with_supervisor and isinstance(error.__cause__, ConnectionRefusedError):
                 logger.info("nobody listens at the JobManager's address any more: the application is over")
@@ -195,7 +207,8 @@ class TaskManagerProcess:
         if certificates is None or not encrypted or address.startswith("unix:"):
             return None
         if self._settings.joins and not self._joined:
-            await join(address, self._registration.task_manager_id, self._settings.secret, certificates)
+            settings = self._settings
+            await join(address, self._registration.task_manager_id, settings.secret, settings.join_token, certificates)
             self._joined = True
         return mutual_tls(certificates, server=False)
 
