@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +100,17 @@ class Sessions:
         # One that is being written has an ending.
         return [path for path in self.flink.temporary.glob(".yarn-properties-*") if "." not in path.name[1:]]
 
+    def lines(self, folder: str) -> list[str]:
+        """What a job has written into a folder of HDFS, sorted."""
+        files = [self.hadoop.get(f"{folder}/{name}") for name in self.hadoop.names(folder)]
+        return sorted(line for content in files for line in content.decode().splitlines())
+
+    def states(self, application: str) -> dict[str, str]:
+        """The states of its jobs."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{self.hadoop.rm_address}/proxy/{application}/jobs/overview", timeout=30) as page:
+            return {job["jid"]: job["state"] for job in json.load(page)["jobs"]}
+
     def fate(self, application: str) -> tuple[str, str]:
         """State and final status, once nothing of it is left."""
         wait_until(f"{application} ends", lambda: self.hadoop.application(application)["state"] in ENDED, 60)
@@ -153,9 +166,17 @@ def test_detached_it_takes_jobs_until_somebody_stops_it(
     counted = sessions.job(COUNT, *files)
     assert counted.returncode == 0, counted
     assert "Found Yarn properties file under " in counted.stdout
-    names = hadoop.names(f"{hdfs_folder}/out")
-    written = [line for name in names for line in hadoop.get(f"{hdfs_folder}/out/{name}").decode().splitlines()]
-    assert sorted(written) == sorted(f"{word} {count}" for word, count in text.counts.items())
+    assert sessions.lines(f"{hdfs_folder}/out") == sorted(f"{word} {count}" for word, count in text.counts.items())
+
+    detached = sessions.job("-t", "yarn-session", "-d", COUNT, *files[:-1], f"hdfs://{hdfs_folder}/detached")
+    assert detached.returncode == 0, detached
+    (job,) = re.findall(r"^Job has been submitted with JobID ([0-9a-f]{32})$", detached.stdout, re.MULTILINE)
+    wait_until("the job has finished", lambda: sessions.states(key)[job] == "FINISHED", 60)
+    embedded = sessions.job("-t", "local", COUNT, *files[:-1], f"hdfs://{hdfs_folder}/embedded")
+    assert embedded.returncode == 0, embedded
+    for folder in ("detached", "embedded"):
+        assert sessions.lines(f"{hdfs_folder}/{folder}") == sessions.lines(f"{hdfs_folder}/out")
+    assert hadoop.application(key)["state"] == "RUNNING"
 
     (tmp_path / "endless.py").write_text(ENDLESS)
     endless = sessions.job(f"-Dyarn.application.id={key}", "-d", tmp_path / "endless.py")
