@@ -70,13 +70,17 @@ NOBODY = Principals()
 
 @dataclass(frozen=True)
 class ApplicationSpec:
-    """An application: a master, and what each container looks like that the master asks for."""
+    """An application: a master, and what each container looks like that the master asks for.
+
+    ``priority`` is the one within the queue; -1: the queue's default.
+    """
 
     name: str
     master: ProcessSpec
     worker: ProcessSpec
     queue: str = "default"
     tags: frozenset[str] = frozenset()
+    priority: int = -1
     attempts: int = 1
     viewers: Principals = NOBODY
     modifiers: Principals = NOBODY

@@ -51,6 +51,12 @@ _EXITED = "Container failed during execution"
 _MASTER_JAVA_OPTIONS = ("--add-opens=java.base/java.util=ALL-UNNAMED", *_JAVA_OPTIONS)
 
 
+_NO_PRIORITY = (
+    "The application gets the queue's default priority: yarn.application.priority has no effect where skein's driver"
+    " submits, as with Kerberos."
+)
+
+
 class SkeinYarn:
     """See ``Yarn``. The driver, a JVM, starts when it is wanted first and ends with this object or its process."""
 
@@ -63,6 +69,7 @@ class SkeinYarn:
         folders: str = FOLDER,
         keytab: str = "",
         principal: str = "",
+        warn: Callable[[str], None] = warnings.warn,
     ) -> None:
         self._folder = folder
         self._configuration = configuration
@@ -72,6 +79,9 @@ class SkeinYarn:
         # Of all applications: a URI, or a path below the user's home.
         self._folders = folders
         self._over_rest = can_submit(configuration, folders)
+        # That of the next application, where it is known already.
+        self._id = ""
+        self._warn = warn
         self._keytab = keytab
         self._principal = principal
         self._lock = threading.RLock()
@@ -79,6 +89,23 @@ class SkeinYarn:
         self._client: Any = None
         # It ends when its standard input does, however this process ends.
         self._jvm: subprocess.Popen[bytes] | None = None
+
+    def check(self) -> None:
+        """Raise unless this machine has what the next submission needs."""
+        self._id = self._new_id()
+        if not self._id:
+            check_programs()
+
+    def _new_id(self) -> str:
+        """The id of an application to be submitted; "" where skein's driver asks for it."""
+        if not self._over_rest:
+            return ""
+        try:
+            return self._resource_manager.new_application()
+        except RefusedError:
+            # YARN's web services may know no users; its RPC knows this one.
+            self._over_rest = False
+            return ""
 
     def prepare(self) -> None:
         """Begin with what a submission needs, beside other work; what goes wrong is told by the submission."""
@@ -106,16 +133,13 @@ class SkeinYarn:
         self.start()
         with _errors("YARN does not take the application"):
             specification = self._specification(application)
-            if not self._over_rest or not can_be_looked_at(specification):
+            key, self._id = self._id or self._new_id(), ""
+            if not key or not can_be_looked_at(specification):
+                if application.priority >= 0:
+                    self._warn(_NO_PRIORITY)
                 return str(self._driver().submit(specification))
-            try:
-                key = self._resource_manager.new_application()
-            except RefusedError:
-                # YARN's web services may know no users; its RPC knows this one.
-                return str(self._driver().submit(specification))
-            place = Place(
-                _skein(), join(self._folders, key), self._jar_on_the_cluster(), self._application_type, self._user
-            )
+            folder, jar = join(self._folders, key), self._jar_on_the_cluster()
+            place = Place(_skein(), folder, jar, self._application_type, self._user, application.priority)
             submit(self._resource_manager, self._configuration, key, specification, self._security(), place)
             return key
 

@@ -46,13 +46,14 @@ _CLASSPATH = (
 
 
 class Place(NamedTuple):
-    """The folder of an application, the jar of its master, its type and user; and the library that describes files."""
+    """What skein's specification does not say: folder, jar of the master, type, user, priority; and skein itself."""
 
     skein: Any
     folder: str
     jar: str
     application_type: str
     user: str
+    priority: int
 
 
 def can_submit(configuration: HadoopConfiguration, folders: str) -> bool:
@@ -182,6 +183,7 @@ def _request(
         "MODIFY_APP": (acls.modify_users, acls.modify_groups),
     }
     labelled = {"app-node-label-expression": specification.node_label} if specification.node_label else {}
+    ranked = {"priority": place.priority} if place.priority >= 0 else {}
     return {
         "application-id": key,
         "application-name": specification.name,
@@ -191,6 +193,7 @@ def _request(
         "max-app-attempts": specification.max_attempts,
         "resource": {"memory": master.resources.memory, "vCores": master.resources.vcores},
         **labelled,
+        **ranked,
         "am-container-spec": {
             "local-resources": _entries({name: _described(file) for name, file in files.items()}),
             "environment": _entries(environment),

@@ -86,7 +86,7 @@ def files(folder: str) -> tuple[str, ...]:
 
 def test_word_count_from_hdfs_to_hdfs(run: Run, hadoop: Hadoop, hdfs_folder: str, text: WordFile) -> None:
     named = ("-Dyarn.application.name=words of mine", "-Dyarn.application.queue=etl", "-Dyarn.tags=ta,tb")
-    done = run("-p", "2", *named, COUNT, *files(hdfs_folder))
+    done = run("-p", "2", *named, "-Dyarn.application.priority=7", COUNT, *files(hdfs_folder))
     assert (done.returncode, done.stderr) == (0, ""), done
     assert counted(hadoop, f"{hdfs_folder}/out") == {word: str(count) for word, count in text.counts.items()}
     application = application_of(done)
@@ -95,10 +95,26 @@ def test_word_count_from_hdfs_to_hdfs(run: Run, hadoop: Hadoop, hdfs_folder: str
     assert (report["name"], report["applicationType"]) == ("words of mine", "Apache Flink")
     assert report["queue"].rpartition(".")[2] == "etl"
     assert set(report["applicationTags"].split(",")) == {"ta", "tb"}
+    assert report["priority"] == 7
 
 
-def test_detached_the_client_leaves_when_it_runs(run: Run, hadoop: Hadoop, hdfs_folder: str, text: WordFile) -> None:
-    done = run("-d", COUNT, *files(hdfs_folder))
+def without_java(hadoop: Hadoop, folder: Path) -> dict[str, str]:
+    """The variables of a machine that has a Hadoop configuration, and neither Java nor Hadoop's programs."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for place in os.get_exec_path({"PATH": os.environ["PATH"]}):
+        for program in os.scandir(place) if os.path.isdir(place) else ():
+            if program.name not in ("java", "yarn", "hadoop", "hdfs") and not (programs / program.name).is_symlink():
+                (programs / program.name).symlink_to(program.path)
+    return {**hadoop.exports, "PATH": str(programs), "JAVA_HOME": ""}
+
+
+def test_detached_the_client_leaves_when_it_runs(
+    flink: Flink, hadoop: Hadoop, hdfs_folder: str, text: WordFile, tmp_path: Path
+) -> None:
+    """On a machine without Java."""
+    environment = without_java(hadoop, tmp_path)
+    done = flink("run", *TARGET, "-d", COUNT, *files(hdfs_folder), env=environment, timeout=180)
     assert (done.returncode, done.stderr) == (0, ""), done
     lines = done.stdout.splitlines()
     assert lines[-2].endswith("] - YARN application has been deployed successfully.")

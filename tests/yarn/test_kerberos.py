@@ -151,8 +151,15 @@ def test_a_program_runs_for_a_user_with_a_keytab(
         "-Dsecurity.kerberos.login.principal=alice@PYFLOW.TEST",
     )
     files = ("--input", "hdfs:///user/alice/words", "--output", "hdfs:///user/alice/counts")
-    done = flink("run", "-t", "yarn-application", *login, COUNT, *files, env={**secured.exports, **NOBODY}, timeout=180)
+    command = ("run", "-t", "yarn-application", *login, "-Dyarn.application.priority=7", COUNT, *files)
+    staged = secured.names("/user/alice")
+    refused = flink(*command, env={**secured.exports, **NOBODY, "JAVA_HOME": "/nowhere"})
+    assert refused.returncode == 1
+    assert "The command /nowhere/bin/java is not found: set JAVA_HOME or put java on PATH." in refused.stderr
+    assert secured.names("/user/alice") == staged
+    done = flink(*command, env={**secured.exports, **NOBODY}, timeout=180)
     assert (done.returncode, done.stderr) == (0, ""), done
+    assert done.stdout.count("yarn.application.priority has no effect where skein's driver submits") == 1
     parts = [secured.get(f"/user/alice/counts/{name}").decode() for name in secured.names("/user/alice/counts")]
     assert dict(line.split(" ") for part in parts for line in part.splitlines()) == {
         word: str(count) for word, count in words.counts.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -102,16 +101,6 @@ def test_no_hadoop_configuration(run: Run) -> None:
     assert sentence(run(env=nowhere)) == (
         "Neither HADOOP_CONF_DIR nor YARN_CONF_DIR is set: set HADOOP_CONF_DIR to the folder that has the cluster's"
         " yarn-site.xml."
-    )
-
-
-@pytest.mark.usefixtures("nothing_happens")
-def test_a_program_that_is_missing(run: Run, tmp_path: Path) -> None:
-    folders = os.environ["PATH"].split(os.pathsep)
-    path = os.pathsep.join(folder for folder in folders if not os.path.exists(os.path.join(folder, "yarn")))
-    assert sentence(run(env={"PATH": path})) == "The command yarn is not found: put Hadoop's bin folder on PATH."
-    assert sentence(run(env={"JAVA_HOME": str(tmp_path)})) == (
-        f"The command {tmp_path}/bin/java is not found: set JAVA_HOME or put java on PATH."
     )
 
 

@@ -38,7 +38,8 @@ YARN_APPLICATION_PRIORITY: ConfigOption[int] = ConfigOption(
     "yarn.application.priority",
     integer(-1),
     -1,
-    "Priority within the queue. Without effect here: applications are submitted with the queue's default priority.",
+    "Priority within the queue, up to the cluster's `yarn.cluster.max-application-priority`; -1: the queue's default."
+    " Where skein's driver submits, as with Kerberos, it has no effect.",
 )
 YARN_APPLICATION_NODE_LABEL: ConfigOption[str | None] = ConfigOption(
     "yarn.application.node-label", text(), None, "Label of the nodes that the application's containers run on."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -107,7 +108,13 @@ class YarnDeployer:
             folders=self.edge.staging.folders,
             keytab=self.edge.login.keytab,
             principal=self.edge.login.principal,
+            warn=functools.partial(say, level="WARN"),
         )
+        try:
+            self._yarn.check()
+        except PyflowError:
+            shutil.rmtree(self._folder)
+            raise
         self._yarn.prepare()
 
     def __enter__(self) -> YarnDeployer:
@@ -203,6 +210,7 @@ class YarnDeployer:
                 queue=queue,
                 file_systems=tuple(options.SECURITY_KERBEROS_ACCESS_HADOOP_FILE_SYSTEMS.read(configuration)),
                 tags=frozenset(tag.strip() for tag in options.YARN_TAGS.read(configuration).split(",") if tag.strip()),
+                priority=options.YARN_APPLICATION_PRIORITY.read(configuration),
                 attempts=options.YARN_APPLICATION_ATTEMPTS.read(configuration) or ATTEMPTS,
                 viewers=_principals(options.YARN_VIEW_ACLS.read(configuration)),
                 modifiers=_principals(options.YARN_MODIFY_ACLS.read(configuration)),

@@ -18,7 +18,6 @@ from pyflow_yarn.errors import ConfigurationError, ExternalError
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.resource_manager import ResourceManager
 from pyflow_yarn.yarn.resources import Node, Queue, Resource
-from pyflow_yarn.yarn.skein_adapter import check_programs
 
 DEFAULT_QUEUE = "default"
 _MINIMUM = "yarn.scheduler.minimum-allocation-mb"
@@ -29,7 +28,6 @@ def validate(
 ) -> list[str]:
     """Raise unless YARN can run an application so configured; what may surprise its user comes as sentences."""
     master, worker = container_sizes(configuration)
-    check_programs()
     nodes = resource_manager.nodes()
     if not nodes:
         raise ExternalError("YARN has no running node: start its NodeManagers, or look at `yarn node -list -all`.")

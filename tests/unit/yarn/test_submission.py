@@ -64,7 +64,7 @@ def configuration(folder: Path, **properties: str) -> HadoopConfiguration:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     (tmp_path / "skein.jar").write_bytes(b"jar")
-    return Place(library(), str(tmp_path / KEY), str(tmp_path / "skein.jar"), "Apache Flink", "ann")
+    return Place(library(), str(tmp_path / KEY), str(tmp_path / "skein.jar"), "Apache Flink", "ann", 7)
 
 
 def specification(folder: Path) -> Any:
@@ -109,6 +109,7 @@ def test_the_request_describes_the_application(tmp_path: Path, place: Place, mon
         "application-tags": {"tag": ["a", "b"]},
         "queue": "etl",
         "max-app-attempts": 2,
+        "priority": 7,
         "resource": {"memory": 64, "vCores": 2},
         "app-node-label-expression": "fast",
     }

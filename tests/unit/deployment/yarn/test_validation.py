@@ -46,17 +46,6 @@ def _answer(name: str) -> Any:
     return json.loads((ANSWERS / f"{name}.json").read_text())
 
 
-@pytest.fixture(autouse=True)
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("yarn", "java"):
-        (folder / name).touch(0o755)
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    return folder
-
-
 @pytest.fixture
 def hadoop(tmp_path: Path) -> HadoopConfiguration:
     name, value = "yarn.scheduler.minimum-allocation-mb", "64"
@@ -216,9 +205,3 @@ def test_a_cluster_that_is_full_at_the_moment(hadoop: HadoopConfiguration) -> No
     assert _validate(cluster, hadoop) == [
         "No node has 320MB and 1 virtual core free for the TaskManager at the moment: it starts when there is room."
     ]
-
-
-@pytest.mark.parametrize("name", ["yarn", "java"])
-def test_a_program_that_is_missing(name: str, programs: Path, hadoop: HadoopConfiguration) -> None:
-    (programs / name).unlink()
-    assert _refusal(Cluster(), hadoop).startswith(f"The command {name} is not found: ")
