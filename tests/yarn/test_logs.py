@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +14,11 @@ from pyflow_yarn.yarn import wait_until_ended
 from pyflow_yarn.yarn.skein_adapter import SkeinYarn
 from tests.conftest import CHECKOUT, Flink
 from tests.hadoop.cluster import Hadoop
+from tests.serving import Answer, serving
 from tests.yarn.conformance import SECONDS, Events, application, running, wait_for
 
 JOB = "0123456789abcdef0123456789abcdef"
+JOBS = json.dumps({"jobs": [{"jid": JOB}]}).encode()
 TRACEBACK = (
     "ERROR words failed",
     "Traceback (most recent call last):",
@@ -89,29 +88,6 @@ class Followed:
         return found
 
 
-@contextmanager
-def jobs_page() -> Iterator[str]:
-    """The address of a server that knows one job."""
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"jobs": [{"jid": JOB}]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *values: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
 def test_logs_are_followed_to_the_end_and_read_afterwards(
     adapter: SkeinYarn, hadoop: Hadoop, flink: Flink, tmp_path: Path
 ) -> None:
@@ -122,10 +98,10 @@ def test_logs_are_followed_to_the_end_and_read_afterwards(
         master=replace(spec.master, command=MASTER, environment={"GO": str(go)}),
         worker=replace(spec.worker, command=WORKER),
     )
-    with jobs_page() as page, running(adapter, spec) as key:
+    with serving(lambda _: Answer(JOBS)) as page, running(adapter, spec) as key:
         containers, events = adapter.containers(key), Events()
         containers.start(events)
-        containers.add_page("jobs", page, "Jobs")
+        containers.add_page("jobs", f"http://{page}", "Jobs")
         containers.request("stays", {"NAME": "taskmanager-2"})
         containers.request("ends", {"NAME": "taskmanager-1", "EXIT": "3"})
         followed = Followed(flink.start("logs", "-f", key, env=hadoop.exports))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import http.server
 import os
 import shlex
 import signal
 import subprocess
 import sys
-import threading
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
 from pyflow_yarn.yarn.skein_adapter import SkeinYarn
 from pyflow_yarn.yarn.skein_overlay import FOLDER
 from tests.hadoop.cluster import Hadoop
+from tests.serving import Answer, serving
 from tests.yarn.conformance import SECONDS, Conformance, application, running, wait_for
 
 CLIENT = """
@@ -57,13 +55,13 @@ class TestSkein(Conformance):
         return adapter
 
     def test_the_proxy_link_leads_to_pages_and_the_type_is_flinks(self, yarn: SkeinYarn) -> None:
-        with _server() as address, running(yarn, application()) as key:
+        with serving(lambda asked: Answer(asked.path.encode())) as address, running(yarn, application()) as key:
             report = yarn.report(key)
             assert report.type == "Apache Flink"
             containers = yarn.containers(key)
             for route in ("jobs", "overview"):
-                containers.add_page(route, f"{address}/secret/{route}", "")
-            containers.add_page("web", f"{address}/secret", "pyflow")
+                containers.add_page(route, f"http://{address}/secret/{route}", "")
+            containers.add_page("web", f"http://{address}/secret", "pyflow")
             assert _get(f"{report.tracking_url}jobs/overview") == "/secret/jobs/overview"
             assert _get(f"{report.tracking_url}jobs/1/vertices?get=a,b") == "/secret/jobs/1/vertices?get=a,b"
             assert _get(f"{report.tracking_url}overview") == "/secret/overview"
@@ -117,28 +115,6 @@ def test_the_driver_ends_with_a_client_that_is_killed(hadoop: Hadoop, tmp_path: 
         client.send_signal(signal.SIGKILL)
     wait_for(lambda: not Path(f"/proc/{driver}").exists())
     wait_for(lambda: hadoop.application(key)["finalStatus"] == "SUCCEEDED")
-
-
-class _Echo(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = self.path.encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *values: object) -> None:
-        pass
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def _get(url: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 import urllib.parse
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.serving import Answer, Asked, serving
 
 APPLICATION = "application_1700000000000_0042"
 MASTER = "container_1700000000000_0042_01_000001"
@@ -40,38 +39,21 @@ class FakeYarn:
     grown: bytes = b""
     nodes: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    node: str = ""
 
     def __enter__(self) -> FakeYarn:
-        fake = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                fake.asked.append(self.path)
-                code, body = fake.answer(urllib.parse.urlsplit(self.path))
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(body)))
-                with suppress(ConnectionError):  # who has read enough hangs up
-                    self.end_headers()
-                    self.wfile.write(body)
-
-            def log_message(self, format: str, *values: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
+        self._serving = serving(self._told)
+        self.node = self._serving.__enter__()
         self.nodes = self.nodes or [self.node]
         return self
 
     def __exit__(self, *reason: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._serving.__exit__(None, None, None)
 
-    @property
-    def node(self) -> str:
-        """Its address."""
-        return f"127.0.0.1:{self._server.server_port}"
+    def _told(self, asked: Asked) -> Answer:
+        self.asked.append(asked.path)
+        status, body = self.answer(urllib.parse.urlsplit(asked.path))
+        return Answer(body, status)
 
     def answer(self, url: urllib.parse.SplitResult) -> tuple[int, bytes]:
         """Code and body for a path."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +10,7 @@ import pytest
 from pyflow_yarn.errors import ConfigurationError
 from pyflow_yarn.yarn import kerberos
 from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
+from tests.serving import Answer, Asked, serving
 
 ACCEPTED = "Negotiate dGlja2V0"
 
@@ -20,28 +19,13 @@ ACCEPTED = "Negotiate dGlja2V0"
 def _wanting(scheme: str, accepted: str) -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            shown = self.headers.get("Authorization", "")
-            asked.append(f"{shown} {body}".strip())
-            self.send_response(200 if shown == accepted else 401)
-            self.send_header("WWW-Authenticate", scheme)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
+    def answer(request: Asked) -> Answer:
+        shown = request.headers.get("Authorization", "")
+        asked.append(f"{shown} {request.body.decode()}".strip())
+        return Answer(b"{}", 200 if shown == accepted else 401, {"WWW-Authenticate": scheme})
 
-        def log_message(self, format: str, *values: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(answer) as address:
+        yield f"http://{address}", asked
 
 
 @pytest.fixture

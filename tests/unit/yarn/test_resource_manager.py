@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +13,7 @@ import pytest
 from pyflow_yarn.errors import ExternalError
 from pyflow_yarn.yarn import ApplicationNotFoundError
 from pyflow_yarn.yarn.resource_manager import RefusedError, ResourceManager
+from tests.serving import Answer, Asked, serving
 
 KEY = "application_1_0001"
 APP = {
@@ -37,28 +36,12 @@ STANDBY = b"This is standby RM. The redirect url is: http://other/"
 def _answering(status: int, body: bytes) -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length", "0"))
-            asked.append(f"{self.command} {self.path} {self.rfile.read(length).decode()}".strip())
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request: Asked) -> Answer:
+        asked.append(str(request))
+        return Answer(body, status)
 
-        do_PUT = do_POST = do_GET
-
-        def log_message(self, format: str, *values: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(answer) as address:
+        yield f"http://{address}", asked
 
 
 def _refusal(text: str) -> bytes:
