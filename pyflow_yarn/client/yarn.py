@@ -44,7 +44,7 @@ def run_application(program: Program, configuration: Mapping[str, str]) -> int:
     Attached, its fate is waited for; detached, the client leaves when the application runs.
     """
     attached = EXECUTION_ATTACHED.read(configuration)
-    with YarnDeployer(configuration, os.environ) as deployer:
+    with interrupted_by(signal.SIGTERM), YarnDeployer(configuration, os.environ) as deployer:
         shipment = Shipment(deployer.edge.staging)
         launch = shipment.launch(program, configuration)
         shared = shared_files(deployer.edge.staging, configuration)

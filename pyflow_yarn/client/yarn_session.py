@@ -94,7 +94,7 @@ class Session:
                 sys.stdout.flush()
                 write_properties_file(path, YarnSession(application_id, dynamic_properties))
             except BaseException:
-                deployer.take_back(application_id)
+                deployer.take_back()
                 raise
         return session
 

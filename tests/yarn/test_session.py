@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pyflow_yarn.deployment.layout import source_roots
+from pyflow_yarn.deployment.yarn.interruption import PATIENCE
 from tests.conftest import CHECKOUT, Completed, Flink, WordFile
 from tests.hadoop.cluster import ENDED, Hadoop, wait_until
 
@@ -229,15 +230,23 @@ def test_attached_the_client_ends_with_a_session_that_is_killed(sessions: Sessio
     assert sessions.fate(key) == ("KILLED", "KILLED")
 
 
-def test_ctrl_c_while_it_is_submitted_leaves_nothing(sessions: Sessions, hadoop: Hadoop) -> None:
+def test_ctrl_c_while_it_is_submitted_leaves_nothing_however_often(sessions: Sessions, hadoop: Hadoop) -> None:
     before = {each["id"] for each in hadoop.applications()}
     client = sessions.start()
     # Its folder is made by who submits it, before YARN has taken it.
     wait_until("its files are uploaded", lambda: new_folders(hadoop, before), 120)
+    # Neither the submission nor what takes it back ends before the next signal.
+    hadoop.stop("resourcemanager")
     client.send_signal(signal.SIGINT)
-    stdout, _ = client.communicate(timeout=120)
-    assert client.returncode == 130, stdout
-    assert "Cancelling deployment from Deployment Failure Hook" in stdout
+    assert client.stdout is not None and client.stderr is not None
+    while "Cancelling deployment from Deployment Failure Hook" not in (line := client.stdout.readline()):
+        assert line, client.communicate()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        client.send_signal(number)
+        assert client.stderr.readline() == PATIENCE
+    hadoop.resume("resourcemanager")
+    stdout, stderr = client.communicate(timeout=120)
+    assert (client.returncode, stderr) == (130, ""), stdout
     assert not new_folders(hadoop, before)
     assert {each["state"] for each in hadoop.applications() if each["id"] not in before} == {"KILLED"}
 

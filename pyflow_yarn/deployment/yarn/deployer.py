@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from types import TracebackType
 from pyflow_yarn.configuration import options
 from pyflow_yarn.deployment.yarn.container_python import ContainerPython, container_python
 from pyflow_yarn.deployment.yarn.hadoop import hadoop_configuration
+from pyflow_yarn.deployment.yarn.interruption import TAKE_BACK_SECONDS, interrupted_once
 from pyflow_yarn.deployment.yarn.lines import YARN_CLIENT, say
 from pyflow_yarn.deployment.yarn.login import log_in_to
 from pyflow_yarn.deployment.yarn.sizes import container_sizes
@@ -116,16 +117,23 @@ class YarnDeployer:
             shutil.rmtree(self._folder)
             raise
         self._yarn.prepare()
+        # Of the application, from the moment on at which it may be there.
+        self._submission: Future[str] | None = None
+        self._signals = interrupted_once()
 
     def __enter__(self) -> YarnDeployer:
+        self._signals.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.edge.staging.abandon()
-        self._yarn.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            self.edge.staging.abandon()
+            self._yarn.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+        finally:
+            self._signals.__exit__(None, None, None)
 
     def deploy(
         self,
@@ -140,21 +148,37 @@ class YarnDeployer:
         ``shared`` files are laid into every container, ``files`` into the master's. A client that is interrupted
         meanwhile takes it back.
         """
-        application_id = self._submit(name, shared, files or {}, program, attached)
-        sweeping = threading.Thread(target=self._sweep, name="staging-sweep", daemon=True)
-        sweeping.start()
         try:
+            application_id = self._submit(name, shared, files or {}, program, attached)
+            sweeping = threading.Thread(target=self._sweep, name="staging-sweep", daemon=True)
+            sweeping.start()
             self._await(application_id)
             sweeping.join(SWEEP_SECONDS)
         except BaseException as interruption:
-            if not isinstance(interruption, PyflowError):
+            if self._submission and not isinstance(interruption, PyflowError):
                 say("Cancelling deployment from Deployment Failure Hook")
-            self.take_back(application_id)
+            self.take_back()
             raise
         return application_id
 
-    def take_back(self, application_id: str) -> None:
-        """End an application that was submitted, and remove its files."""
+    def take_back(self) -> None:
+        """End the application if one was submitted, and remove its files; it may be on its way still."""
+        if self._submission is None:
+            return
+        ending = threading.Thread(target=self._end, args=(self._submission,), name="take-back", daemon=True)
+        ending.start()
+        ending.join(TAKE_BACK_SECONDS)
+        if ending.is_alive():
+            say(
+                f"The application could not be taken back within {TAKE_BACK_SECONDS:.0f} s: find it with"
+                " `yarn application -list`, and end it with `yarn application -kill`.",
+                level="ERROR",
+            )
+
+    def _end(self, submission: Future[str]) -> None:
+        if submission.exception() is not None:
+            return  # what YARN has not taken has left nothing
+        application_id = submission.result()
         say("Killing YARN application")
         with suppress(PyflowError):
             self._yarn.kill(application_id)
@@ -239,17 +263,18 @@ class YarnDeployer:
         return application_id
 
     def _submitted(self, application: ApplicationSpec) -> str:
-        """Its id. Who interrupts waits for the id, too: it may be on its way already, and has to be taken back."""
+        """Its id. What interrupts the client does not interrupt the submission: its end says what there is to end."""
         self._yarn.start()
-        with ThreadPoolExecutor(1) as thread:
-            submission = thread.submit(self._yarn.submit, application)
+        submission = self._submission = Future()
+
+        def submit() -> None:
             try:
-                return submission.result()
-            except KeyboardInterrupt:
-                say("Cancelling deployment from Deployment Failure Hook")
-                with suppress(PyflowError):
-                    self.take_back(submission.result())
-                raise
+                submission.set_result(self._yarn.submit(application))
+            except BaseException as failure:
+                submission.set_exception(failure)
+
+        threading.Thread(target=submit, name="submission", daemon=True).start()
+        return submission.result()
 
     def _await(self, application_id: str) -> None:
         say("Waiting for the cluster to be allocated")
