@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
-from pyflow_yarn.deployment.yarn.archive import Archive
 from pyflow_yarn.errors import ConfigurationError
 
 OLDEST = (3, 11)
@@ -102,22 +101,6 @@ def inspect(archive: Path, interpreter: str, pickled_by: tuple[int, int] | None 
         )
     needs = real if inside is None else listing.base(interpreter, real, text)
     return Brought(version, (inside and inside.machine) or "", needs, listing.missing(interpreter, text))
-
-
-def convert(archive: Path, target: BinaryIO) -> None:
-    """Write a zip archive again as what the nodes' shell can unpack."""
-    with zipfile.ZipFile(archive) as source, Archive.writing(target) as result:
-        for info in sorted(source.infolist(), key=lambda info: info.filename):
-            mode = info.external_attr >> 16
-            if info.is_dir():
-                continue
-            if stat.S_ISLNK(mode):
-                result.add_link(info.filename, os.fsdecode(source.read(info)))
-                continue
-            # Where modes were not kept, programs are known by their folder.
-            executable = bool(mode & 0o100) or (not mode and posixpath.dirname(info.filename).endswith("bin"))
-            with source.open(info) as content:
-                result.add(info.filename, content, info.file_size, executable)
 
 
 class _Entry(NamedTuple):

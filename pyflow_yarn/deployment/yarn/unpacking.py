@@ -85,9 +85,9 @@ pyflow_unpack() {{
     pyflow_fail $pyflow_status "cannot unpack $1 in $pyflow_place: $pyflow_said"
 }}
 
-# Arguments: architecture; "" is any.
+# Argument: architecture.
 pyflow_machine() {{
-    [ "$(uname -m)" = "${{1:-$(uname -m)}}" ] || pyflow_fail {WRONG_NODE} "this node's processor is $(uname -m),\\
+    [ "$(uname -m)" = "$1" ] || pyflow_fail {WRONG_NODE} "this node's processor is $(uname -m),\\
  and the Python environment is for $1: have nodes chosen by a label (yarn.application.node-label), {_BRING_ONE}."
 }}
 
@@ -113,7 +113,6 @@ _TRIAL_OF_NODES = (
 )
 # Extension modules with libraries of the archive, and a package: that packages are found.
 _TRIAL = "import _ctypes, _hashlib, _ssl, zlib, msgspec"
-_TRIAL_OF_OTHERS = "import _ctypes, _ssl, zlib"
 
 
 def unpack_environment(archive: str, machine: str, glibc: int) -> str:
@@ -133,21 +132,6 @@ def unpack_environment(archive: str, machine: str, glibc: int) -> str:
 def unpack_code(archive: str) -> str:
     """Shell commands that unpack our own code and set ``$code`` to the folder that holds its packages."""
     return f"pyflow_unpack {shlex.quote(archive)} :\ncode=$pyflow_unpacked\n"
-
-
-def unpack_brought(archive: str, folder: str, interpreter: str, machine: str) -> str:
-    """Shell commands that unpack an archive of the user's, link it as ``folder``, and set ``$python``.
-
-    ``interpreter`` is the path of the interpreter inside the archive.
-    ``machine`` is "" where that is a link to the node's.
-    """
-    trial = f'pyflow_try "$unpacked/"{shlex.quote(interpreter)} "{_TRIAL_OF_OTHERS}" 0 "bring one for the nodes"'
-    return (
-        f"pyflow_machine {shlex.quote(machine)}\n"
-        f"pyflow_unpack {shlex.quote(archive)} {shlex.quote(trial)}\n"
-        f'ln -sfn "$pyflow_unpacked" {shlex.quote(folder)}\n'
-        f"python=$pyflow_unpacked/{shlex.quote(interpreter)}\n"
-    )
 
 
 def use_python(executable: str) -> str:

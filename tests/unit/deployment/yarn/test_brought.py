@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pyflow_yarn.deployment.yarn.brought import Brought, Place, convert, inspect, interpreter_in_archives
+from pyflow_yarn.deployment.yarn.brought import Brought, Place, inspect, interpreter_in_archives
 from pyflow_yarn.errors import ConfigurationError
 
 Contents = Mapping[str, bytes | str]
@@ -169,22 +169,3 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
 )
 def test_which_archive_an_interpreter_is_in(archives: str, executable: str, place: Place | None) -> None:
     assert interpreter_in_archives(archives, executable) == place
-
-
-def test_a_zip_archive_becomes_one_that_shells_can_unpack(tmp_path: Path) -> None:
-    source = archive(tmp_path / "env.zip", {**VENV, "venv/bin/tool": b"#!/bin/sh\n", "venv/lib/data": b"text"})
-    with zipfile.ZipFile(source, "a") as more:
-        info = zipfile.ZipInfo("venv/bin/modeless")
-        info.external_attr = 0x20
-        info.create_system = 0
-        more.writestr(info, b"#!/bin/sh\n")
-        more.writestr(zipfile.ZipInfo("venv/share/"), b"")
-    with open(tmp_path / "env.tar.gz", "wb") as target:
-        convert(source, target)
-    with tarfile.open(tmp_path / "env.tar.gz") as tar:
-        found = {member.name: member for member in tar}
-        data = tar.extractfile("venv/lib/data")
-        assert data is not None and data.read() == b"text"
-    assert found["venv/bin/python3"].linkname == "/usr/bin/python3"
-    assert found["venv/bin/tool"].mode == found["venv/bin/modeless"].mode == 0o755
-    assert inspect(tmp_path / "env.tar.gz", "venv/bin/python") == inspect(source, "venv/bin/python")

@@ -19,7 +19,6 @@ from pyflow_yarn.deployment.yarn.unpacking import (
     NO_ARCHIVE,
     PRELUDE,
     WRONG_NODE,
-    unpack_brought,
     unpack_code,
     unpack_environment,
     use_python,
@@ -249,14 +248,6 @@ def test_it_lingers_for_whoever_wants_to_know_why(node: Node) -> None:
 def test_code_needs_no_trial(node: Node) -> None:
     commands = f"{unpack_code(NAME)}python=$code\n"
     assert node.run(node.container(), commands) == (0, str(node.unpacked), "")
-
-
-@pytest.mark.parametrize("machine", [MACHINE, ""])
-def test_an_archive_of_the_users_is_a_folder_of_the_container(node: Node, machine: str) -> None:
-    container = node.container()
-    commands = unpack_brought(NAME, "my env", "bin/python", machine)
-    assert node.run(container, commands) == (0, f"{node.unpacked}/bin/python", "")
-    assert (container / "my env" / "lib" / "data").exists()
 
 
 @pytest.mark.parametrize(
