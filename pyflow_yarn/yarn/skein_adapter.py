@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pyflow_yarn.errors import ConfigurationError, ExternalError, PyflowError
-from pyflow_yarn.filesystem import file_system, join, put_once
+from pyflow_yarn.filesystem import join
 from pyflow_yarn.yarn import (
     ApplicationReport,
     ApplicationSpec,
@@ -33,6 +33,7 @@ from pyflow_yarn.yarn import (
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from pyflow_yarn.yarn.node_manager import NodeManagers
 from pyflow_yarn.yarn.resource_manager import ContainerReport, RefusedError, ResourceManager
+from pyflow_yarn.yarn.shared_files import put_shared
 from pyflow_yarn.yarn.skein_overlay import CACHE, FOLDER, overlay_key, write_overlay
 from pyflow_yarn.yarn.start_failures import WORKER_ERRORS, complaint
 from pyflow_yarn.yarn.submission import Place, can_be_looked_at, can_submit, submit
@@ -215,7 +216,7 @@ class SkeinYarn:
         """The jar among the files that the user's applications share, put there by the first of them."""
         folder = join(join(self._folders, CACHE), overlay_key(self._application_type, self._folders))
         path = join(folder, "skein.jar")
-        put_once(file_system(path), path, self._jar_content())
+        put_shared(path, self._jar_content())
         return path
 
     def _start_driver(self, security: Any) -> tuple[str, subprocess.Popen[bytes]]:

@@ -129,14 +129,11 @@ def _lay_out(place: Place, specification: Any, security: Any) -> dict[str, Any]:
         service.script = f"bash {SCRIPT} ><LOG_DIR>/{name}.log 2>&1"
         service.env.update(language)
     specification.master.env.update(language)
-    found[SPECIFICATION] = _put(files, join(folder, SPECIFICATION), specification.to_protobuf().SerializeToString())
+    # As the driver does; so the specification tells all files that the application shares with others.
     found[JAR] = _placed(files, folder, place.jar)
-    return {
-        **specification.master.files,
-        **security_files,
-        SPECIFICATION: described(SPECIFICATION),
-        JAR: described(JAR),
-    }
+    specification.master.files[JAR] = described(JAR)
+    found[SPECIFICATION] = _put(files, join(folder, SPECIFICATION), specification.to_protobuf().SerializeToString())
+    return {**specification.master.files, **security_files, SPECIFICATION: described(SPECIFICATION)}
 
 
 def _put(files: FileSystem, path: str, content: bytes) -> FileStatus:

@@ -15,6 +15,8 @@ from pyflow_yarn.configuration.config_option import (
     text,
 )
 
+_DAY = 24 * 3600 * 1000
+
 YARN_APPLICATION_ID: ConfigOption[str | None] = ConfigOption(
     "yarn.application.id", text(), None, "Id of the running application that commands turn to."
 )
@@ -91,6 +93,13 @@ YARN_STAGING_DIRECTORY: ConfigOption[str | None] = ConfigOption(
     text(),
     None,
     "Directory of the file system below which `.flink` holds the files of applications; unset: the user's home.",
+)
+YARN_STAGING_CACHE_RETENTION: ConfigOption[int] = ConfigOption(
+    "yarn.staging-cache.retention",
+    duration(_DAY),
+    30 * _DAY,
+    "How long files that applications share stay in `.flink/cache` when none uses them; the next deployment removes"
+    " them. What an application uses that runs, stays.",
 )
 YARN_FILE_REPLICATION: ConfigOption[int] = ConfigOption(
     "yarn.file-replication",

@@ -3,8 +3,9 @@
     <root>/.flink/<application id>/          of one application, made at its submission; mode 700
     <root>/.flink/cache/<key>/<name>         what applications share, by content; mode 700 as well
 
-``root`` is ``yarn.staging-directory``, else the user's home. What is in the cache already is not sent again. Copies of
-the cache that an administrator provides, readable by everybody, are shared by all users of a node.
+``root`` is ``yarn.staging-directory``, else the user's home. What is in the cache already is not sent again; what no
+application used for long goes. Copies of the cache that an administrator provides, readable by everybody, are shared by
+all users of a node.
 """
 
 from __future__ import annotations
@@ -13,18 +14,24 @@ import errno
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from pyflow_yarn.configuration.options import YARN_FILE_REPLICATION, YARN_PROVIDED_LIB_DIRS, YARN_STAGING_DIRECTORY
+from pyflow_yarn.configuration.options import (
+    YARN_FILE_REPLICATION,
+    YARN_PROVIDED_LIB_DIRS,
+    YARN_STAGING_CACHE_RETENTION,
+    YARN_STAGING_DIRECTORY,
+)
 from pyflow_yarn.errors import ConfigurationError, ExternalError
-from pyflow_yarn.filesystem import file_system, join, put_once
-from pyflow_yarn.yarn import APPLICATION_ID, LocalFile, Visibility
+from pyflow_yarn.filesystem import file_system, join
+from pyflow_yarn.yarn import APPLICATION_ID, LocalFile, Visibility, shared_files
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
+from pyflow_yarn.yarn.shared_files import put_shared
 from pyflow_yarn.yarn.skein_overlay import CACHE, FOLDER
+from pyflow_yarn.yarn.submission import SPECIFICATION
 
-ABANDONED_MS = 24 * 3600 * 1000
 ABANDON_SECONDS = 3.0
 SHOW_SECONDS = 0.2
 SHOWN_BYTES = 1_000_000
@@ -57,6 +64,7 @@ class Staging:
                 f"The Hadoop configuration in {hadoop.folder} has no fs.defaultFS: correct HADOOP_CONF_DIR."
             )
         self._provided = [self._remote(path) for path in YARN_PROVIDED_LIB_DIRS.read(configuration) or ()]
+        self._retention = YARN_STAGING_CACHE_RETENTION.read(configuration)
         self._copies = max(YARN_FILE_REPLICATION.read(configuration), 0)
         home = f"{hadoop.get('dfs.user.home.dir.prefix', '/user').rstrip('/')}/{user}"
         self.folders = join(self._remote(YARN_STAGING_DIRECTORY.read(configuration) or home), FOLDER)
@@ -75,29 +83,30 @@ class Staging:
             file_system(folder).delete(folder, recursive=True)
 
     def sweep(self, has_ended: Callable[[str, float], bool]) -> list[str]:
-        """Remove the folders of applications that ended without cleaning up, killed ones above all; which they were.
+        """Remove what nobody needs any more; which applications' folders were left, those of killed ones above all.
 
         ``has_ended`` is asked with their ids, and how many seconds ago something was laid into the folder.
         """
-        swept = []
+        swept, kept = list[str](), list[str]()
         with suppress(OSError):
             for entry in file_system(self.folders).list(self.folders):
                 quiet = time.time() - entry.modified / 1000
-                if APPLICATION_ID.fullmatch(entry.name) and has_ended(entry.name, quiet):
-                    self.forget(entry.name)
-                    swept.append(entry.name)
-        with suppress(OSError):
-            self._sweep_cache(join(self.folders, CACHE))
+                if APPLICATION_ID.fullmatch(entry.name):
+                    (swept if has_ended(entry.name, quiet) else kept).append(entry.name)
+            for application_id in swept:
+                self.forget(application_id)
+            shared_files.sweep(join(self.folders, CACHE), self._retention, lambda: self._specifications(kept))
         return swept
 
-    def _sweep_cache(self, cache: str) -> None:
-        """Files that were never finished: their clients were killed."""
-        files = file_system(cache)
-        before = time.time() * 1000 - ABANDONED_MS
-        for folder in files.list(cache):
-            for entry in files.list(folder.path):
-                if entry.name.startswith(".") and entry.modified < before:
-                    files.delete(entry.path)
+    def _specifications(self, application_ids: Iterable[str]) -> bytes:
+        """Which files the containers of applications want, in the words of their masters."""
+        found = []
+        for application_id in application_ids:
+            path = join(self.application_folder(application_id), SPECIFICATION)
+            # One that is still being submitted has none yet, and has just noted what it uses.
+            with suppress(FileNotFoundError), file_system(path).open(path) as file:
+                found.append(file.read())
+        return b"".join(found)
 
     def stage(self, content: Content, name: str, visibility: Visibility = Visibility.APPLICATION) -> LocalFile:
         """Content that a container wants, in the cache unless somebody provides it.
@@ -144,7 +153,7 @@ class Staging:
         folder, _, name = path.rpartition("/")
         try:
             # Files get their name when they are whole, so one that has it is what its folder says.
-            if put_once(file_system(path), path, self._pieces(content), self._copies):
+            if put_shared(path, self._pieces(content), self._copies):
                 with self._lock:
                     self.uploaded += content.size
         except OSError as error:

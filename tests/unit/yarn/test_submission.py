@@ -137,6 +137,9 @@ def test_the_folder_holds_what_containers_read(tmp_path: Path, place: Place) -> 
     written = library().proto.ApplicationSpec.FromString((folder / ".skein.proto").read_bytes())
     found = library().ApplicationSpec.from_protobuf(written)
     assert found.master.script == "echo master"
+    # What applications share is kept as long as specifications name it.
+    assert found.master.files.keys() == {".skein.jar", "words"}
+    assert found.master.files[".skein.jar"].source == f"file://{place.jar}"
     worker = found.services["taskmanager"]
     assert worker.script == "bash .skein.sh ><LOG_DIR>/taskmanager.log 2>&1"
     assert worker.files.keys() == {".skein.sh", ".skein.crt", ".skein.pem", "words"}

@@ -13,7 +13,7 @@ import pytest
 from pyflow_yarn.deployment.yarn import staging
 from pyflow_yarn.deployment.yarn.staging import Staging
 from pyflow_yarn.errors import ConfigurationError, ExternalError
-from pyflow_yarn.yarn import Visibility
+from pyflow_yarn.yarn import Visibility, shared_files
 from pyflow_yarn.yarn.hadoop_configuration import HadoopConfiguration
 from tests.unit.filesystem.memory import MemoryFileSystem
 
@@ -38,7 +38,8 @@ class Bytes:
 def files(monkeypatch: pytest.MonkeyPatch) -> MemoryFileSystem:
     """HDFS."""
     files = MemoryFileSystem()
-    monkeypatch.setattr(staging, "file_system", lambda path: files)
+    for module in (staging, shared_files):
+        monkeypatch.setattr(module, "file_system", lambda path: files)
     return files
 
 
@@ -113,7 +114,7 @@ def test_what_was_never_finished_is_swept_after_a_day(
     mine.sweep(lambda key, _: True)
     assert len(list(_files(files, "hdfs://nn"))) == 2
     # What this file system has was always made just now.
-    monkeypatch.setattr(staging, "ABANDONED_MS", -10_000)
+    monkeypatch.setattr(shared_files, "ABANDONED_MS", -10_000)
     mine.sweep(lambda key, _: True)
     assert list(_files(files, "hdfs://nn")) == [f"{cache}/a.zip"]
 
