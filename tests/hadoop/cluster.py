@@ -198,6 +198,10 @@ class Hadoop:
         """One application, as YARN's REST interface tells it."""
         return dict(self.rm(f"cluster/apps/{application}")["app"])
 
+    def attempts(self, application: str) -> int:
+        """How many attempts YARN has made at an application."""
+        return len(self.rm(f"cluster/apps/{application}/appattempts")["appAttempts"]["appAttempt"])
+
     def page(self, application: str, path: str) -> dict[str, Any]:
         """What YARN's proxy shows of an application's own pages."""
         return _get(f"{self.rm_address}/proxy/{application}/{path}")

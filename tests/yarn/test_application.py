@@ -52,10 +52,11 @@ def application_of(done: Completed) -> str:
     return str(found)
 
 
-def fate(hadoop: Hadoop, application: str) -> tuple[str, str, str]:
-    """State, final status and diagnostics, once it has ended and nothing of it is left."""
+def fate(hadoop: Hadoop, application: str, attempts: int = 1) -> tuple[str, str, str]:
+    """State, final status and diagnostics, once it has ended, in so many attempts, and nothing of it is left."""
     wait_until(f"{application} ends", lambda: hadoop.application(application)["state"] in ENDED, 120)
     hadoop.assert_nothing_left(application)
+    assert hadoop.attempts(application) == attempts
     report = hadoop.application(application)
     return report["state"], report["finalStatus"], report["diagnostics"].strip()
 
@@ -327,7 +328,7 @@ def test_a_second_attempt_at_the_master_goes_on_with_the_job(
     code, stdout, stderr = application.finish()
     assert code == 0, stdout + stderr
     application.assert_right(text)
-    assert fate(hadoop, application.application) == ("FINISHED", "SUCCEEDED", "")
+    assert fate(hadoop, application.application, attempts=2) == ("FINISHED", "SUCCEEDED", "")
 
 
 def test_a_dead_node_manager_costs_no_result_and_leaves_nothing(

@@ -67,11 +67,11 @@ class Told:
             timeout=300,
         )
 
-    def told(self, *options: str) -> list[dict[str, Any]]:
+    def told(self, *options: str, attempts: int = 1) -> list[dict[str, Any]]:
         """What main() and the worker tell."""
         done = self.run(*options)
         assert (done.returncode, done.stderr) == (0, ""), done
-        assert fate(self._hadoop, application_of(done)) == ("FINISHED", "SUCCEEDED", "")
+        assert fate(self._hadoop, application_of(done), attempts) == ("FINISHED", "SUCCEEDED", "")
         return [json.loads((self._folder / name).read_text()) for name in ("main", "worker")]
 
 
@@ -157,7 +157,7 @@ def test_an_interpreter_that_nodes_have_not(
     assert done.returncode == code, done
     (application,) = WRONG.findall(done.stderr)
     assert done.stderr.rpartition("\n\n")[2].count("\n") == 1
-    state, status, diagnostics = fate(hadoop, application)
+    state, status, diagnostics = fate(hadoop, application, attempts)
     assert (state, status) == ("FINISHED", "FAILED")
     assert f"exit code {WRONG_NODE}" in diagnostics
 
@@ -172,7 +172,7 @@ def broken_where(condition: str, folder: Path) -> str:
 
 def test_an_interpreter_that_one_node_has_not_costs_an_attempt(program: Told, tmp_path: Path) -> None:
     python = broken_where('[ "${CONTAINER_ID%_01_000001}" != "$CONTAINER_ID" ]', tmp_path)
-    program.told("-pyexec", python)
+    program.told("-pyexec", python, attempts=2)
 
 
 def test_an_interpreter_that_does_not_work_for_task_managers(program: Told, tmp_path: Path) -> None:

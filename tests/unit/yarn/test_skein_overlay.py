@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from pyflow_yarn.errors import ConfigurationError
-from pyflow_yarn.yarn.skein_overlay import DRIVER, DRIVER_CALLS, HOMEPAGE, WEB_UI, replace_constants, write_overlay
+from pyflow_yarn.yarn.skein_overlay import (
+    DRIVER,
+    DRIVER_CALLS,
+    HOMEPAGE,
+    MASTER,
+    WEB_UI,
+    replace_constants,
+    write_overlay,
+)
 
 
 def _jar() -> Path:
@@ -47,17 +55,20 @@ class TestReplaceConstants:
 
 
 class TestWriteOverlay:
-    def test_the_copy_differs_in_four_entries(self, tmp_path: Path) -> None:
+    def test_the_copy_differs_in_five_entries(self, tmp_path: Path) -> None:
         write_overlay(_jar(), tmp_path / "overlay.jar", "Müsli")
         with zipfile.ZipFile(_jar()) as old, zipfile.ZipFile(tmp_path / "overlay.jar") as new:
             assert sorted(old.namelist()) == sorted(new.namelist())
             changed = {one.filename for one in new.infolist() if one.CRC != old.getinfo(one.filename).CRC}
-            assert changed == {DRIVER, DRIVER_CALLS, WEB_UI, HOMEPAGE}
+            assert changed == {DRIVER, DRIVER_CALLS, MASTER, WEB_UI, HOMEPAGE}
             assert "Müsli".encode() in new.read(DRIVER)
+            before, after = old.read(MASTER), new.read(MASTER)
+            different = [index for index, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
+            assert 0 < different[-1] - different[0] < 10, "one comparison"
 
     def test_another_jar_is_refused(self, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "skein.jar", "w") as jar:
-            for name in (DRIVER, DRIVER_CALLS, WEB_UI, HOMEPAGE):
+            for name in (DRIVER, DRIVER_CALLS, MASTER, WEB_UI, HOMEPAGE):
                 jar.writestr(name, "other")
         with pytest.raises(ConfigurationError, match=r"install skein==0\.8\.2"):
             write_overlay(tmp_path / "skein.jar", tmp_path / "overlay.jar", "Apache Flink")
